@@ -1,0 +1,99 @@
+"""`RunResult` and the small protocol that an emulator satisfies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from tinydeploy.boards import Board
+
+
+@dataclass(frozen=True)
+class MemoryWrite:
+    """Bytes to put into RAM before the run starts (after the image is loaded)."""
+
+    address: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A range to paint before the run and to read its watermark from after it.
+
+    `grows_down`: a stack, used from its end downwards; otherwise used anywhere from its start upwards.
+    """
+
+    name: str
+    base: int
+    bytes: int
+    grows_down: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """What an emulator is asked to run.
+
+    elf: the image. writes: put into RAM before the run. reads: (address, bytes) read when it ends normally.
+    painted: ranges with watermarks. stop_symbol: the run ends normally when this function is entered; without it, on
+    a semihosting exit (SYS_EXIT), or a `bkpt` with the stop code. marker_symbol: the address of a word
+    (write-only port for markers) written with the step index at the start of each step; counts are split there.
+    max_instructions: time-out by count. timeout_seconds: time-out by host time. stack_limit: the lowest address that
+    the stack may reach; anything lower written through SP-relative pushes is a stack overflow.
+    """
+
+    elf: Path
+    writes: Sequence[MemoryWrite] = ()
+    reads: Sequence[tuple[int, int]] = ()
+    painted: Sequence[Painted] = ()
+    stop_symbol: str | None = None
+    marker_address: int | None = None
+    max_instructions: int = 20_000_000_000
+    timeout_seconds: float = 120.0
+    stack_limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a run ended badly, with all that is known: `kind` is one of `unmapped-read`, `unmapped-write`,
+    `unmapped-fetch`, `flash-write`, `stack-overflow`, `hard-fault`, `undefined-instruction`, `time-out`,
+    `no-exit`."""
+
+    kind: str
+    message: str
+    pc: int
+    address: int | None
+    function: str | None
+    step: int | None
+    registers: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run showed. Counts are exact, by basic block: instructions that an IT block skips are included.
+
+    `instructions_by_step[i]`: since marker i was written until the next marker. `instructions_by_function`: exclusive
+    counts by symbol. `watermarks[name]`: bytes of the painted range that were overwritten (from the used end).
+    `reads`: the bytes asked for. `uart`: what the firmware printed. `exit_code`: by semihosting, 0 otherwise.
+    """
+
+    instructions: int
+    instructions_by_step: Mapping[int, int]
+    instructions_by_function: Mapping[str, int]
+    watermarks: Mapping[str, int]
+    reads: tuple[bytes, ...]
+    uart: bytes
+    seconds: float
+    exit_code: int
+    fault: Fault | None
+
+
+class Emulator(Protocol):
+    """One emulator."""
+
+    name: str
+
+    def run(self, board: Board, job: Job) -> RunResult:
+        """Run the job to its end; a fault is in the result, a missing tool raises `MissingToolError`."""
+        ...

@@ -1,0 +1,178 @@
+"""What an operator must say about itself: its rules, its cost, what the planner may do with it, and its C.
+
+Each family is one module beside this one. `registry.py` collects them; nothing else lists operators.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from tinydeploy.errors import UnsupportedModelError
+from tinydeploy.ir import DType, Model, Operator, Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one operator costs, in counts.
+
+    `params` are weights without bias; `macs` multiply-accumulates (bias ignored); `ops` the arithmetic that is not
+    a MAC (comparisons of a max pool, additions of an average pool, one for each element of an activation function, …).
+    `counted` says in words how `ops` was counted.
+    """
+
+    params: int = 0
+    macs: int = 0
+    ops: int = 0
+    counted: str = ""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which input rows and columns an output row and column need: for receptive fields and for streaming.
+
+    Output row y needs input rows `[y·stride_h − pad_top, y·stride_h − pad_top + kernel_h)`; `kernel_*` are extents
+    after dilation.
+    """
+
+    kernel_h: int
+    kernel_w: int
+    stride_h: int = 1
+    stride_w: int = 1
+    pad_top: int = 0
+    pad_left: int = 0
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the planner may do with an operator's tensors.
+
+    `scratch_bytes`: arena bytes needed during the step alone. `alias`: input position whose bytes *are* the output
+    (reshape-like; no code runs when both lie at the same place). `in_place`: input positions that the output may
+    lie exactly over, if that input is dead afterwards (element-wise operators).
+    """
+
+    scratch_bytes: int = 0
+    alias: int | None = None
+    in_place: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ConstArray:
+    """A constant table for the generated C: `values` becomes `static const <ctype> name[]`. Equal tables are merged.
+
+    `role` is `weights`, `bias` or `table` and decides under which head the flash is reported.
+    """
+
+    ctype: str
+    values: NDArray[np.generic]
+    role: str
+
+    @property
+    def bytes(self) -> int:
+        """Bytes in flash."""
+        return int(self.values.nbytes)
+
+
+@dataclass(frozen=True)
+class KernelCall:
+    """How a step is emitted: call `function(&table, arena, inputs…, output, first_row, end_row[, window])`.
+
+    `table` holds the fields of the C struct `function + "_t"`: integers, exact single-precision floats or arrays.
+    `inputs` are tensor indices in call order. `window_rows` is the number of row pointers the kernel wants (0: none).
+    `source` names the kernel's file in firmware/kernels/ without extension.
+    """
+
+    function: str
+    source: str
+    table: Mapping[str, int | float | ConstArray]
+    inputs: tuple[int, ...]
+    output: int
+    window_rows: int = 0
+    rows: int = 1
+    arrays: tuple[ConstArray, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        found = tuple(v for v in self.table.values() if isinstance(v, ConstArray))
+        object.__setattr__(self, "arrays", found)
+
+
+class OperatorKind(ABC):
+    """One opcode. Instances hold no state.
+
+    `check` raises `UnsupportedModelError` when an int8 kernel cannot compute this operator exactly; it must leave
+    nothing for `emit` to fail on. `work`, `window` and `memory` need shapes only, so they also serve networks without
+    weights and models that are not int8.
+    """
+
+    opcode: ClassVar[str]
+
+    @abstractmethod
+    def check(self, model: Model, op: Operator) -> None:
+        """Raise `UnsupportedModelError` unless the kernel computes this operator bit-exactly."""
+
+    @abstractmethod
+    def work(self, model: Model, op: Operator) -> Work:
+        """The operator's cost."""
+
+    def memory(self, model: Model, op: Operator) -> Memory:
+        """What the planner may do; by default nothing special."""
+        return Memory()
+
+    def window(self, model: Model, op: Operator) -> Window | None:
+        """The window over the first input, or None when every output needs the whole input."""
+        return None
+
+    @abstractmethod
+    def emit(self, model: Model, op: Operator) -> KernelCall:
+        """The kernel call with its constant tables. Only after `check`, and only for models with data."""
+
+
+def refuse(model: Model, op: Operator, why: str, *, tensor: Tensor | None = None, hint: str | None = None) -> UnsupportedModelError:
+    """The error that names file, operator and tensor; for `raise refuse(…)`."""
+    where = f"{model.path or model.name}: {op}"
+    if tensor is not None:
+        where += f", tensor {tensor.index} '{printable(tensor.name)}'"
+    return UnsupportedModelError(f"{where}: {why}", hint=hint)
+
+
+def printable(text: str, limit: int = 80) -> str:
+    """A name from a model file, made fit for one line of a terminal: control characters escaped, shortened."""
+    clean = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+CONVERT_HINT = (
+    "convert with full integer quantization: converter.optimizations = [tf.lite.Optimize.DEFAULT], a "
+    "representative_dataset, and supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]"
+)
+
+
+def rows_of(tensor: Tensor) -> tuple[int, int]:
+    """How the runtime sees a tensor as rows: (number of rows, bytes per row).
+
+    Tensors of rank 4 are N·H rows of W·C elements; others are rows along all axes but the last.
+    """
+    if not tensor.shape:
+        return 1, tensor.dtype.bytes
+    if len(tensor.shape) == 4:
+        rows = tensor.shape[0] * tensor.shape[1]
+    else:
+        rows = 1
+        for extent in tensor.shape[:-1]:
+            rows *= extent
+    return rows, tensor.bytes // rows if rows else 0
+
+
+def require_dtype(model: Model, op: Operator, tensor: Tensor, *allowed: DType) -> None:
+    """Raise unless the tensor has one of the types; float where int8 is needed gets the conversion hint."""
+    if tensor.dtype not in allowed:
+        wanted = " or ".join(t.label for t in allowed)
+        hint = CONVERT_HINT if tensor.dtype in (DType.FLOAT32, DType.FLOAT16) else None
+        raise refuse(model, op, f"is {tensor.dtype.label}, {wanted} is needed", tensor=tensor, hint=hint)

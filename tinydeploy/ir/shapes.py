@@ -1,7 +1,7 @@
 """Shape arithmetic on plain integers: windows, transposed convolution, broadcasting, concatenation.
 
-Nothing here knows tensors or operators, so the builder and the operators' rules share it. Every function raises
-`ValueError` with the reason in words when the shapes are impossible.
+Nothing here knows tensors or operators, so the builder and the operators' rules share it. Every function
+raises `ValueError` with the reason in words when the shapes are impossible.
 
 The rules for SAME and VALID are TensorFlow's (tensorflow.org/api_docs/python/tf/nn, "Notes on padding"), as
 TensorFlow Lite's kernels compute them (tensorflow/lite/kernels/padding.h); EXPLICIT is the textbook's
@@ -54,8 +54,8 @@ def window_padding(
 ) -> tuple[int, int]:
     """The padding (before, after) along one axis, given both extents.
 
-    SAME pads max((out − 1) · stride + k_eff − in, 0) elements, the odd one after. TensorFlow Lite's transposed
-    convolution pads by the same rule with the two extents exchanged.
+    SAME pads max((out − 1) · stride + k_eff − in, 0) elements, the odd one after. TensorFlow Lite's
+    transposed convolution pads by the same rule with the two extents exchanged.
     """
     _check_window(extent_in, kernel, stride, dilation, explicit)
     if extent_out < 1:
@@ -98,7 +98,7 @@ def transpose_conv_output(
 
 
 def broadcast_shape(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...]:
-    """The shape of an element-wise operator's output: axes are matched from the last, and 1 stretches, as in NumPy."""
+    """The output's shape of an element-wise operator: axes match from the last, and 1 stretches, as in NumPy."""
     rank = max(len(a), len(b))
     left = (1,) * (rank - len(a)) + tuple(a)
     right = (1,) * (rank - len(b)) + tuple(b)

@@ -81,6 +81,18 @@ class ConstArray:
 
 
 @dataclass(frozen=True)
+class FillRow(ConstArray):
+    """A row of one repeated byte: what a window reads outside its input. All rows of one value share the longest."""
+
+
+def zero_row(value: int, count: int) -> FillRow:
+    """`count` bytes of the zero point `value`."""
+    import numpy as np
+
+    return FillRow("int8_t", np.full(count, value, np.int8), "table")
+
+
+@dataclass(frozen=True)
 class KernelCall:
     """How a step is emitted: call `function(&table, arena, inputs…, output, first_row, end_row[, window])`.
 
@@ -91,7 +103,7 @@ class KernelCall:
 
     function: str
     source: str
-    table: Mapping[str, int | float | ConstArray]
+    table: Mapping[str, int | float | ConstArray | None]
     inputs: tuple[int, ...]
     output: int
     window_rows: int = 0
@@ -112,6 +124,7 @@ class OperatorKind(ABC):
     """
 
     opcode: ClassVar[str]
+    runs: ClassVar[bool] = True  # False: costs only, `check` always refuses
 
     @abstractmethod
     def check(self, model: Model, op: Operator) -> None:

@@ -1,0 +1,14 @@
+/* The kernels' contracts, one struct of constants and one function each.
+ *
+ * Every function computes the output rows [first_row, end_row) from rows of its inputs and can be called for any
+ * range in any order, as long as the input rows that it needs are there. A kernel with a window also gets room for
+ * kernel_h row pointers. A constant table is made by the generator and never changes; see tinydeploy/operators/.
+ */
+#ifndef TD_KERNELS_H
+#define TD_KERNELS_H
+
+#include "td_conv_2d.h"
+#include "td_depthwise_conv_2d.h"
+#include "td_fully_connected.h"
+
+#endif

@@ -1,0 +1,81 @@
+/* What every kernel and every generated model shares: tensors seen as rows, and the exact arithmetic.
+ *
+ * C99, no heap, no recursion, nothing of libc but memcpy and memset. All kernels are bit-exact with TensorFlow Lite
+ * Micro's int8 reference kernels.
+ */
+#ifndef TD_RUNTIME_H
+#define TD_RUNTIME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* A generated model states the version it was made for; another runtime is a compile error there. */
+#define TD_RUNTIME_VERSION 1
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A tensor in the arena, seen as rows of equal size. Row y starts at
+ *     arena + offset + (y mod ring_rows) * row_bytes,
+ * so a whole tensor has ring_rows equal to its number of rows, and a tensor of which only the last rows are kept has
+ * fewer. Tensors of rank 4 (N, H, W, C) have N*H rows of W*C elements; others have one row for each slice of their
+ * last axis. */
+typedef struct td_tensor {
+    uint32_t offset;
+    uint32_t row_bytes;
+    uint32_t ring_rows;
+} td_tensor_t;
+
+/* The address of row `row` (0 or more). */
+static inline uint8_t *td_row(uint8_t *arena, const td_tensor_t *tensor, int32_t row)
+{
+    uint32_t slot = (uint32_t)row;
+    if (slot >= tensor->ring_rows) {
+        slot %= tensor->ring_rows;
+    }
+    return arena + tensor->offset + slot * tensor->row_bytes;
+}
+
+/* a * b * 2^-31, rounded to nearest, halves up: equal to gemmlowp's SaturatingRoundingDoublingHighMul for all
+ * arguments but a == b == INT32_MIN, and the generator never makes b negative. */
+static inline int32_t td_high_mul(int32_t a, int32_t b)
+{
+    return (int32_t)(((int64_t)a * b + ((int64_t)1 << 30)) >> 31);
+}
+
+/* x * 2^-exponent, rounded to nearest, halves away from zero; 0 <= exponent <= 31. */
+static inline int32_t td_round_shift(int32_t x, int32_t exponent)
+{
+    const int32_t mask = (int32_t)(((uint32_t)1 << exponent) - 1u);
+    const int32_t threshold = (mask >> 1) + (x < 0 ? 1 : 0);
+    return (x >> exponent) + ((x & mask) > threshold ? 1 : 0);
+}
+
+/* x * multiplier * 2^(shift - 31) with TensorFlow Lite Micro's two roundings. multiplier is 0 or in [2^30, 2^31),
+ * -31 <= shift <= 30; a left shift that leaves 32 bits wraps, as it does there. */
+static inline int32_t td_requantize(int32_t x, int32_t multiplier, int32_t shift)
+{
+    if (shift > 0) {
+        return td_high_mul((int32_t)((uint32_t)x << shift), multiplier);
+    }
+    return td_round_shift(td_high_mul(x, multiplier), -shift);
+}
+
+static inline int32_t td_clamp(int32_t x, int32_t low, int32_t high)
+{
+    return x < low ? low : (x > high ? high : x);
+}
+
+/* An accumulator's way into an output element. `scale` is a (multiplier, shift) pair. Accumulators are unsigned: they
+ * wrap, as the reference's do, without undefined behaviour. */
+static inline int8_t td_output(uint32_t acc, const int32_t *scale, int32_t zero, int32_t low, int32_t high)
+{
+    return (int8_t)td_clamp(zero + td_requantize((int32_t)acc, scale[0], scale[1]), low, high);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,55 @@
+/* FULLY_CONNECTED: four outputs at a time share each input that is loaded. */
+#include "td_fully_connected.h"
+
+static void finish(const td_fully_connected_t *op, uint32_t acc, int32_t channel, int8_t *out)
+{
+    out[channel] = td_output(acc, op->scale + channel * op->scale_step, op->out_zero, op->out_min, op->out_max);
+}
+
+#define MAC_4                                                                                                          \
+    do {                                                                                                               \
+        const int32_t v0 = *v++;                                                                                       \
+        a0 += (uint32_t)(v0 * w[0]);                                                                                   \
+        a1 += (uint32_t)(v0 * w[1]);                                                                                   \
+        a2 += (uint32_t)(v0 * w[2]);                                                                                   \
+        a3 += (uint32_t)(v0 * w[3]);                                                                                   \
+        w += 4;                                                                                                        \
+    } while (0)
+
+void td_fully_connected(const td_fully_connected_t *op, uint8_t *arena, const td_tensor_t *in, const td_tensor_t *out,
+                        int32_t first_row, int32_t end_row)
+{
+    for (int32_t row = first_row; row < end_row; ++row) {
+        const int8_t *batch = (const int8_t *)td_row(arena, in, row * op->in_rows);
+        int8_t *to = (int8_t *)td_row(arena, out, row);
+        const int8_t *w = op->weights;
+        int32_t o = 0;
+        for (; o + 3 < op->out_n; o += 4) {
+            const int8_t *v = batch;
+            uint32_t a0 = (uint32_t)op->bias[o], a1 = (uint32_t)op->bias[o + 1];
+            uint32_t a2 = (uint32_t)op->bias[o + 2], a3 = (uint32_t)op->bias[o + 3];
+            int32_t n = op->in_n;
+            for (; n >= 4; n -= 4) {
+                MAC_4;
+                MAC_4;
+                MAC_4;
+                MAC_4;
+            }
+            for (; n > 0; --n) {
+                MAC_4;
+            }
+            finish(op, a0, o, to);
+            finish(op, a1, o + 1, to);
+            finish(op, a2, o + 2, to);
+            finish(op, a3, o + 3, to);
+        }
+        for (; o < op->out_n; ++o) {
+            const int8_t *v = batch;
+            uint32_t acc = (uint32_t)op->bias[o];
+            for (int32_t n = op->in_n; n > 0; --n) {
+                acc += (uint32_t)(*v++ * *w++);
+            }
+            finish(op, acc, o, to);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+"""All operators that tinydeploy knows, by opcode. The one place where families are listed."""
+
+from __future__ import annotations
+
+from functools import cache
+from types import MappingProxyType
+
+from tinydeploy.operators.base import OperatorKind
+
+
+@cache
+def _registry() -> MappingProxyType[str, OperatorKind]:
+    from tinydeploy.operators import (  # here, so that a family may import what lists it
+        convolution,
+        fully_connected,
+    )
+
+    families = (convolution, fully_connected)
+    found: dict[str, OperatorKind] = {}
+    for family in families:
+        for kind in family.KINDS:
+            if kind.opcode in found:
+                raise ValueError(f"{kind.opcode} is declared twice")
+            found[kind.opcode] = kind
+    return MappingProxyType(dict(sorted(found.items())))
+
+
+def kinds() -> tuple[OperatorKind, ...]:
+    """Every known kind, sorted by opcode. Those with `runs` false have costs but no kernel."""
+    return tuple(_registry().values())
+
+
+def kind_of(opcode: str) -> OperatorKind | None:
+    """The kind of an opcode, or None when tinydeploy knows nothing of it."""
+    return _registry().get(opcode)

@@ -8,16 +8,18 @@
 extern "C" {
 #endif
 
-/* Each output row is one batch: out[o] = clamp(out_zero + requantize(bias[o] + sum of in[i] * w[o][i])).
+/* For each batch, out[o] = clamp(out_zero + requantize(bias[o] + sum of in[i] * w[o][i])).
  *
  * weights: blocks of four outputs, [out_n / 4][in_n][4], then the out_n % 4 last outputs one by one, [in_n] each.
  * bias and scale as in td_conv_2d.
- * in_rows: how many rows of the input make one batch (their bytes lie one after the other when it is not 1). */
+ * batches: how many batches of out_n make one output row.
+ * in_rows: how many input rows make one output row (their bytes lie one after the other when it is not 1); 0 when the
+ *   two do not go together, and the input must be whole. */
 typedef struct td_fully_connected {
     const int8_t *weights;
     const int32_t *bias;
     const int32_t *scale;
-    int32_t in_n, out_n, in_rows;
+    int32_t in_n, out_n, batches, in_rows;
     uint16_t scale_step;
     int16_t out_zero, out_min, out_max;
 } td_fully_connected_t;

@@ -16,40 +16,48 @@ static void finish(const td_fully_connected_t *op, uint32_t acc, int32_t channel
         w += 4;                                                                                                        \
     } while (0)
 
+static void one_batch(const td_fully_connected_t *op, const int8_t *in, int8_t *out)
+{
+    const int8_t *w = op->weights;
+    int32_t o = 0;
+    for (; o + 3 < op->out_n; o += 4) {
+        const int8_t *v = in;
+        uint32_t a0 = (uint32_t)op->bias[o], a1 = (uint32_t)op->bias[o + 1];
+        uint32_t a2 = (uint32_t)op->bias[o + 2], a3 = (uint32_t)op->bias[o + 3];
+        int32_t n = op->in_n;
+        for (; n >= 4; n -= 4) {
+            MAC_4;
+            MAC_4;
+            MAC_4;
+            MAC_4;
+        }
+        for (; n > 0; --n) {
+            MAC_4;
+        }
+        finish(op, a0, o, out);
+        finish(op, a1, o + 1, out);
+        finish(op, a2, o + 2, out);
+        finish(op, a3, o + 3, out);
+    }
+    for (; o < op->out_n; ++o) {
+        const int8_t *v = in;
+        uint32_t acc = (uint32_t)op->bias[o];
+        for (int32_t n = op->in_n; n > 0; --n) {
+            acc += (uint32_t)(*v++ * *w++);
+        }
+        finish(op, acc, o, out);
+    }
+}
+
 void td_fully_connected(const td_fully_connected_t *op, uint8_t *arena, const td_tensor_t *in, const td_tensor_t *out,
                         int32_t first_row, int32_t end_row)
 {
     for (int32_t row = first_row; row < end_row; ++row) {
-        const int8_t *batch = (const int8_t *)td_row(arena, in, row * op->in_rows);
+        const uint8_t *from = op->in_rows != 0 ? td_row(arena, in, row * op->in_rows)
+                                               : td_row(arena, in, 0) + row * op->batches * op->in_n;
         int8_t *to = (int8_t *)td_row(arena, out, row);
-        const int8_t *w = op->weights;
-        int32_t o = 0;
-        for (; o + 3 < op->out_n; o += 4) {
-            const int8_t *v = batch;
-            uint32_t a0 = (uint32_t)op->bias[o], a1 = (uint32_t)op->bias[o + 1];
-            uint32_t a2 = (uint32_t)op->bias[o + 2], a3 = (uint32_t)op->bias[o + 3];
-            int32_t n = op->in_n;
-            for (; n >= 4; n -= 4) {
-                MAC_4;
-                MAC_4;
-                MAC_4;
-                MAC_4;
-            }
-            for (; n > 0; --n) {
-                MAC_4;
-            }
-            finish(op, a0, o, to);
-            finish(op, a1, o + 1, to);
-            finish(op, a2, o + 2, to);
-            finish(op, a3, o + 3, to);
-        }
-        for (; o < op->out_n; ++o) {
-            const int8_t *v = batch;
-            uint32_t acc = (uint32_t)op->bias[o];
-            for (int32_t n = op->in_n; n > 0; --n) {
-                acc += (uint32_t)(*v++ * *w++);
-            }
-            finish(op, acc, o, to);
+        for (int32_t batch = 0; batch < op->batches; ++batch) {
+            one_batch(op, (const int8_t *)from + batch * op->in_n, to + batch * op->out_n);
         }
     }
 }

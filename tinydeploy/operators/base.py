@@ -147,7 +147,9 @@ class OperatorKind(ABC):
         """The kernel call with its constant tables. Only after `check`, and only for models with data."""
 
 
-def refuse(model: Model, op: Operator, why: str, *, tensor: Tensor | None = None, hint: str | None = None) -> UnsupportedModelError:
+def refuse(
+    model: Model, op: Operator, why: str, *, tensor: Tensor | None = None, hint: str | None = None
+) -> UnsupportedModelError:
     """The error that names file, operator and tensor; for `raise refuse(…)`."""
     where = f"{model.path or model.name}: {op}"
     if tensor is not None:

@@ -98,7 +98,7 @@ def transpose_conv_output(
 
 
 def broadcast_shape(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...]:
-    """The output's shape of an element-wise operator: axes match from the last, and 1 stretches, as in NumPy."""
+    """The shape of an element-wise result: axes match from the last, and 1 stretches, as in NumPy."""
     rank = max(len(a), len(b))
     left = (1,) * (rank - len(a)) + tuple(a)
     right = (1,) * (rank - len(b)) + tuple(b)

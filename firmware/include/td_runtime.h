@@ -12,6 +12,16 @@
 /* A generated model states the version it was made for; another runtime is a compile error there. */
 #define TD_RUNTIME_VERSION 1
 
+/* Define TD_STEP_PORT as an address to have the number of each step written there as it begins (a debug register, a
+ * GPIO); or define TD_ON_STEP(step) yourself. */
+#define TD_STEP_BEGIN 0xFFFFFFFEu
+#define TD_STEP_END 0xFFFFFFFFu
+#if defined(TD_STEP_PORT)
+#define TD_ON_STEP(step) ((void)(*(volatile uint32_t *)(uintptr_t)(TD_STEP_PORT) = (uint32_t)(step)))
+#elif !defined(TD_ON_STEP)
+#define TD_ON_STEP(step) ((void)0)
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif

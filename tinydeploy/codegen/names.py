@@ -1,0 +1,40 @@
+"""Names and texts on their way into C. Nothing from a model file gets there but through these functions."""
+
+from __future__ import annotations
+
+import re
+
+from tinydeploy.errors import UsageError
+
+# C99 and C++17 keywords that are also plausible names, and what <stdint.h> and friends claim.
+_RESERVED = frozenset(
+    ["alignas", "alignof", "and", "asm", "auto", "bool", "break", "case", "catch", "char", "class", "const", "constexpr", "continue", "default", "delete", "do", "double", "else", "enum", "explicit", "export", "extern", "false", "float", "for", "friend", "goto", "if", "inline", "int", "long", "main", "mutable", "namespace", "new", "not", "nullptr", "operator", "or", "private", "protected", "public", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch", "template", "this", "throw", "true", "try", "typedef", "typeid", "typename", "union", "unsigned", "using", "virtual", "void", "volatile", "while", "xor", "td", "memcpy", "memset"]
+)
+_NAME_LIMIT = 31  # what C99 promises to tell apart in an external identifier
+
+
+def c_identifier(text: str, fallback: str = "model") -> str:
+    """`text` made into a lower-case C identifier: `KWS ref-model.v2` becomes `kws_ref_model_v2`."""
+    name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:_NAME_LIMIT].strip("_")
+    if not name:
+        return fallback
+    if name[0].isdigit() or name in _RESERVED or name.startswith("td_"):
+        name = f"m_{name}"[:_NAME_LIMIT].strip("_")
+    return name
+
+
+def require_identifier(text: str) -> str:
+    """A name that the user chose for the generated library; raises UsageError unless it can be used as it is."""
+    if c_identifier(text) != text:
+        raise UsageError(
+            f"'{text[:60]}' cannot be the name of a C library",
+            hint=f"use lower-case letters, digits and underscores, for example '{c_identifier(text)}'",
+        )
+    return text
+
+
+def comment_text(text: str, limit: int = 60) -> str:
+    """A name from a model as it may stand in a C comment: letters, digits and a few signs, all else a dot."""
+    clean = re.sub(r"[^A-Za-z0-9_:;,/ .-]", ".", text)
+    clean = clean.replace("//", "/")
+    return clean if len(clean) <= limit else clean[: limit - 3] + "..."

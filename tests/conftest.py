@@ -1,0 +1,35 @@
+"""What all tests share: hypothesis profiles, and the rule that CI skips nothing that could have been installed."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "default",
+    deadline=None,  # machines are noisy: a timing never decides a test
+    derandomize=True,  # the same cases on every run; raise --hypothesis-seed by hand to look further
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("default")
+
+_skipped: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember what was skipped."""
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        _skipped.append(f"{report.nodeid}: {reason}")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """With CI=true a skip is a failure, unless its reason says that nothing could be installed for it."""
+    if os.environ.get("CI", "").lower() not in ("1", "true") or hasattr(session.config, "workerinput"):
+        return
+    wrong = [s for s in _skipped if "cannot be installed" not in s]
+    if wrong and exitstatus == pytest.ExitCode.OK:
+        print("\nskipped in CI, where everything can be installed:\n  " + "\n  ".join(wrong))
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

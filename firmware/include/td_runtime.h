@@ -22,6 +22,16 @@
 #define TD_ON_STEP(step) ((void)0)
 #endif
 
+/* Inner loops are functions of their own, so that they have all registers to themselves. */
+#if defined(__GNUC__)
+#define TD_NOINLINE __attribute__((noinline))
+/* Keeps an accumulator in its register: compilers reorder wrapping sums, at the price of spills. */
+#define TD_PIN(acc) __asm__("" : "+r"(acc))
+#else
+#define TD_NOINLINE
+#define TD_PIN(acc) ((void)0)
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif

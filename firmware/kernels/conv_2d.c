@@ -17,6 +17,10 @@ static void finish(const td_conv_2d_t *op, uint32_t acc, int32_t channel, int8_t
         a01 += (uint32_t)(v0 * w1);                                                                                    \
         a10 += (uint32_t)(v1 * w0);                                                                                    \
         a11 += (uint32_t)(v1 * w1);                                                                                    \
+        TD_PIN(a00);                                                                                                   \
+        TD_PIN(a01);                                                                                                   \
+        TD_PIN(a10);                                                                                                   \
+        TD_PIN(a11);                                                                                                   \
     } while (0)
 
 /* Two columns x one channel. */
@@ -28,7 +32,7 @@ static void finish(const td_conv_2d_t *op, uint32_t acc, int32_t channel, int8_t
     } while (0)
 
 /* Columns x and x + 1, both inside, no dilation, one group: the taps of a window row are one run of memory. */
-static void two_columns(const td_conv_2d_t *op, const int8_t *const *window, int32_t x, int8_t *out)
+static TD_NOINLINE void two_columns(const td_conv_2d_t *op, const int8_t *const *window, int32_t x, int8_t *out)
 {
     const int32_t step = op->stride_w * op->in_c;
     const int32_t left = x * step - op->pad_left * op->in_c;
@@ -72,7 +76,7 @@ static void two_columns(const td_conv_2d_t *op, const int8_t *const *window, int
 }
 
 /* One column anywhere: each tap looks for itself whether it is inside. */
-static void one_column(const td_conv_2d_t *op, const int8_t *const *window, int32_t x, int8_t *out)
+static TD_NOINLINE void one_column(const td_conv_2d_t *op, const int8_t *const *window, int32_t x, int8_t *out)
 {
     const int32_t group_in = op->in_c / op->groups, group_out = op->out_c / op->groups;
     const int32_t left = x * op->stride_w - op->pad_left;

@@ -13,11 +13,15 @@ static void finish(const td_depthwise_conv_2d_t *op, uint32_t acc, int32_t chann
         a1 += (uint32_t)(v[1] * w[1]);                                                                                 \
         a2 += (uint32_t)(v[2] * w[2]);                                                                                 \
         a3 += (uint32_t)(v[3] * w[3]);                                                                                 \
+        TD_PIN(a0);                                                                                                    \
+        TD_PIN(a1);                                                                                                    \
+        TD_PIN(a2);                                                                                                    \
+        TD_PIN(a3);                                                                                                    \
         w += 4;                                                                                                        \
     } while (0)
 
 /* Four channels from `c` of one column, whose taps are all inside. */
-static const int8_t *four_inside(const td_depthwise_conv_2d_t *op, const int8_t *const *window, int32_t left,
+static TD_NOINLINE const int8_t *four_inside(const td_depthwise_conv_2d_t *op, const int8_t *const *window, int32_t left,
                                  int32_t c, const int8_t *w, int8_t *out)
 {
     const int32_t tap_step = op->dilation_w * op->in_c;
@@ -47,7 +51,7 @@ static const int8_t *four_inside(const td_depthwise_conv_2d_t *op, const int8_t 
 }
 
 /* Four channels from `c` of one column at the border. */
-static const int8_t *four_border(const td_depthwise_conv_2d_t *op, const int8_t *const *window, int32_t left,
+static TD_NOINLINE const int8_t *four_border(const td_depthwise_conv_2d_t *op, const int8_t *const *window, int32_t left,
                                  int32_t c, const int8_t *w, int8_t *out)
 {
     uint32_t a0 = (uint32_t)op->bias[c], a1 = (uint32_t)op->bias[c + 1];

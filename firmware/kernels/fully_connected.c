@@ -13,10 +13,14 @@ static void finish(const td_fully_connected_t *op, uint32_t acc, int32_t channel
         a1 += (uint32_t)(v0 * w[1]);                                                                                   \
         a2 += (uint32_t)(v0 * w[2]);                                                                                   \
         a3 += (uint32_t)(v0 * w[3]);                                                                                   \
+        TD_PIN(a0);                                                                                                    \
+        TD_PIN(a1);                                                                                                    \
+        TD_PIN(a2);                                                                                                    \
+        TD_PIN(a3);                                                                                                    \
         w += 4;                                                                                                        \
     } while (0)
 
-static void one_batch(const td_fully_connected_t *op, const int8_t *in, int8_t *out)
+static TD_NOINLINE void one_batch(const td_fully_connected_t *op, const int8_t *in, int8_t *out)
 {
     const int8_t *w = op->weights;
     int32_t o = 0;

@@ -67,6 +67,26 @@ class EmittedStep:
     calls: tuple[Call, ...]
 
 
+@dataclass(frozen=True)
+class Program:
+    """All steps with their tables, before they become text. `window_rows`: the most row pointers one step wants."""
+
+    name: str
+    steps: tuple[EmittedStep, ...]
+    pool: ConstantPool
+    window_rows: int
+
+    @property
+    def kernels(self) -> frozenset[str]:
+        """The names of the kernel functions that are called."""
+        return frozenset(call.function for step in self.steps for call in step.calls)
+
+    @property
+    def fields(self) -> int:
+        """How many fields all constant tables have together."""
+        return sum(len(call.fields) for step in self.steps for call in step.calls)
+
+
 def check_supported(model: Model) -> None:
     """Raise `UnsupportedModelError` for the first operator or port that has no exact kernel."""
     for op in model.operators:
@@ -85,15 +105,21 @@ def check_supported(model: Model) -> None:
             )
 
 
-def generate(model: Model, plan: Plan, *, name: str | None = None) -> SourceTree:
-    """The library's sources; `name` is the C prefix, made from the model's name without it.
+def emit(model: Model, plan: Plan, *, name: str | None = None) -> Program:
+    """The library's steps and constants; `name` is the C prefix, made from the model's name without it.
 
     Raises UnsupportedModelError where an operator has no kernel, UsageError when `name` is not an identifier.
     """
     check_supported(model)
     prefix = require_identifier(name) if name is not None else c_identifier(model.name)
     pool = ConstantPool(f"{prefix}_k")
-    steps, window_rows = _steps(model, plan, prefix, pool)
+    steps, window_rows = _steps(model, plan, pool)
+    return Program(prefix, tuple(steps), pool, window_rows)
+
+
+def generate(model: Model, plan: Plan, program: Program) -> SourceTree:
+    """The library's sources, from what `emit` made of the same model and plan."""
+    prefix, pool, steps, window_rows = program.name, program.pool, program.steps, program.window_rows
     context = {
         "version": __version__,
         "runtime_version": RUNTIME_VERSION,
@@ -141,7 +167,7 @@ def generate(model: Model, plan: Plan, *, name: str | None = None) -> SourceTree
     )
 
 
-def _steps(model: Model, plan: Plan, prefix: str, pool: ConstantPool) -> tuple[list[EmittedStep], int]:
+def _steps(model: Model, plan: Plan, pool: ConstantPool) -> tuple[list[EmittedStep], int]:
     """The steps in the plan's order, and the most row pointers that one of them wants."""
     emitted: list[EmittedStep] = []
     window_rows = 0

@@ -61,7 +61,7 @@ def compare(model: Model, ours: Sequence[Sample], runs: Sequence[ReferenceRun]) 
             if not count:
                 continue
             differing += count
-            largest = _largest(a, b)
+            largest = _largest(a[different], b[different])
             worst = max(worst, largest)
             if found is None:
                 flat = int(np.argmax(different))
@@ -106,10 +106,12 @@ def raise_on_difference(model: Model, verification: Verification) -> None:
         if verification.tensors <= len(set(model.outputs))
         else "this is a bug in tinydeploy's kernel or plan: please report it with the model"
     )
+    where = printable(model.path or model.name)
+    what = f"{layer}, tensor {at.tensor} '{printable(at.tensor_name)}' [{place}]"
+    extent = f"sample {at.sample}; {at.differing} of {at.elements} elements differ, by at most {at.max_abs:g}"
     raise MismatchError(
-        f"{printable(model.path or model.name)}: outputs differ from {verification.against}: {layer}, "
-        f"tensor {at.tensor} '{printable(at.tensor_name)}' [{place}] is {at.ours}, "
-        f"the reference has {at.reference} (sample {at.sample}; {at.differing} of {at.elements} elements differ, by at most {at.max_abs:g})",
+        f"{where}: outputs differ from {verification.against}: {what} is {at.ours}, "
+        f"the reference has {at.reference} ({extent})",
         hint=hint,
     )
 
@@ -123,27 +125,22 @@ def _different(a: Array, b: Array, index: int) -> Array:
         return np.asarray(a != b)
     # Bits, so that NaN equals itself and -0.0 differs from 0.0.
     bits = np.dtype(f"u{a.dtype.itemsize}")
-    return np.asarray(np.ascontiguousarray(a).view(bits) != np.ascontiguousarray(b).view(bits)).reshape(
-        a.shape
-    )
+    return np.asarray(np.ascontiguousarray(a).view(bits) != np.ascontiguousarray(b).view(bits)).reshape(a.shape)
 
 
 def _largest(a: Array, b: Array) -> float:
+    """The largest absolute difference of elements that differ; infinite where one is not a number."""
     if a.dtype.kind == "f":
         with np.errstate(invalid="ignore"):
-            gap = np.abs(a.astype(np.float64) - b.astype(np.float64))
-        return float(np.max(np.nan_to_num(gap, nan=np.inf)))
+            gaps = np.abs(a.astype(np.float64) - b.astype(np.float64))
+        return float(np.max(np.nan_to_num(gaps, nan=np.inf)))
     return float(np.max(np.abs(a.astype(np.int64) - b.astype(np.int64))))
 
 
 def _agree(first: ReferenceRun, second: ReferenceRun, order: Sequence[int]) -> bool:
     for one, other in zip(first.samples, second.samples, strict=True):
         for index in order:
-            if (
-                index not in other
-                or other[index].shape != one[index].shape
-                or other[index].dtype != one[index].dtype
-            ):
+            if index not in other or other[index].shape != one[index].shape or other[index].dtype != one[index].dtype:
                 return False
             if np.any(_different(one[index], other[index], index)):
                 return False

@@ -15,9 +15,7 @@ from tinydeploy.operators.base import printable
 from tinydeploy.verify.types import Array, Sample
 
 _NPY_MAGIC = b"\x93NUMPY"
-_MARGIN = (
-    1 / 16
-)  # of the range, by which float inputs go beyond what quantizes without saturation, on each side
+_MARGIN = 1 / 16  # of the range, by which float inputs go beyond what quantizes without saturation, on each side
 
 
 def random_inputs(model: Model, seed: int, samples: int) -> tuple[Sample, ...]:
@@ -35,9 +33,7 @@ def random_inputs(model: Model, seed: int, samples: int) -> tuple[Sample, ...]:
     if seed < 0:
         raise UsageError(f"the seed must not be negative, got {seed}")
     stream = np.random.PCG64(seed)
-    return tuple(
-        {index: _draw(model, model.tensor(index), stream) for index in model.inputs} for _ in range(samples)
-    )
+    return tuple({index: _draw(model, model.tensor(index), stream) for index in model.inputs} for _ in range(samples))
 
 
 def load_inputs(model: Model, specs: Sequence[str]) -> tuple[Sample, ...]:
@@ -151,12 +147,8 @@ def _read(tensor: Tensor, path: Path) -> list[Array]:
         with path.open("rb") as file:
             magic = file.read(len(_NPY_MAGIC))
     except OSError as error:
-        raise UsageError(
-            f"cannot read the input {printable(str(path), 200)}: {error.strerror or error}"
-        ) from error
-    return (
-        _read_npy(tensor, path) if path.suffix == ".npy" or magic == _NPY_MAGIC else _read_raw(tensor, path)
-    )
+        raise UsageError(f"cannot read the input {printable(str(path), 200)}: {error.strerror or error}") from error
+    return _read_npy(tensor, path) if path.suffix == ".npy" or magic == _NPY_MAGIC else _read_raw(tensor, path)
 
 
 def _read_npy(tensor: Tensor, path: Path) -> list[Array]:
@@ -196,6 +188,6 @@ def _describe(tensor: Tensor) -> str:
 
 def _wrong(tensor: Tensor, path: Path, got: str) -> UsageError:
     return UsageError(
-        f"input {printable(str(path), 200)}: expected {_describe(tensor)} ({tensor.bytes:,} bytes), got {got}",
+        f"{printable(str(path), 200)}: expected {_describe(tensor)} ({tensor.bytes:,} bytes), got {got}",
         hint="several samples: one more leading axis (.npy), or one after the other (raw bytes)",
     )

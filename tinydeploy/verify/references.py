@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from tinydeploy.errors import MissingToolError, UnsupportedModelError
 from tinydeploy.ir import Model
 from tinydeploy.verify.litert import LitertReference
-from tinydeploy.verify.tflm import INSTALL_HINT, TflmReference
+from tinydeploy.verify.process import INSTALL_HINT
+from tinydeploy.verify.tflm import TflmReference
 from tinydeploy.verify.types import Reference, ReferenceRun, Sample
 
 
@@ -44,12 +46,14 @@ def reference_outputs(
     """
     chosen = find_references() if references is None else tuple(references)
     runs: list[ReferenceRun] = []
-    for reference in chosen:
-        try:
-            answers = reference.run(model, data, samples, layers=layers)
-        except (UnsupportedModelError, MissingToolError):
-            if not runs:
-                raise
-            continue
-        runs.append(ReferenceRun(reference.name, reference.version, answers))
+    with ThreadPoolExecutor(max_workers=len(chosen)) as pool:  # each waits for a process of its own
+        waiting = [pool.submit(reference.run, model, data, samples, layers=layers) for reference in chosen]
+        for reference, answer in zip(chosen, waiting, strict=True):
+            try:
+                answers = answer.result()
+            except (UnsupportedModelError, MissingToolError):
+                if not runs:
+                    raise
+                continue
+            runs.append(ReferenceRun(reference.name, reference.version, answers))
     return tuple(runs)

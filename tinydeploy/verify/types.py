@@ -30,9 +30,7 @@ class Reference(Protocol):
         """The installed version. Raises `MissingToolError` when the package is not installed."""
         ...
 
-    def run(
-        self, model: Model, data: bytes, samples: Sequence[Sample], *, layers: bool = False
-    ) -> tuple[Sample, ...]:
+    def run(self, model: Model, data: bytes, samples: Sequence[Sample], *, layers: bool = False) -> tuple[Sample, ...]:
         """Run each sample from a fresh state (variable tensors restart).
 
         model and data: the same file, read and as bytes. samples: one array for each model input. Returns for

@@ -20,6 +20,8 @@ class Buffer:
     Several tensors share one buffer when they are the same bytes (a reshape) or are computed in place.
     `tensors` are tensor indices; empty for an operator's scratch, whose operator is then `scratch_of`.
     `persistent`: a variable tensor, alive from before the first invoke to after the last.
+    `profile`: the bytes in use over time, as `(first, end, bytes)` from the buffer's start, where they are not `bytes`
+    all along: a smaller result written over a larger input leaves the rest of the buffer to others. Empty otherwise.
     """
 
     id: int
@@ -30,11 +32,18 @@ class Buffer:
     scratch_of: int | None = None
     persistent: bool = False
     alignment: int = ALIGNMENT
+    profile: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def aligned_bytes(self) -> int:
         """Size rounded up to the alignment."""
         return align_up(self.bytes, self.alignment)
+
+    @property
+    def pieces(self) -> tuple[tuple[int, int, int], ...]:
+        """The live range as `(first, end, aligned bytes)`, in order; one piece unless there is a profile."""
+        parts = self.profile or ((self.first, self.end, self.bytes),)
+        return tuple((first, end, align_up(size, self.alignment)) for first, end, size in parts)
 
 
 @dataclass(frozen=True)
@@ -80,11 +89,15 @@ class Placement:
 
 @dataclass(frozen=True)
 class Proof:
-    """How good an arena is. `optimal` only where proved; `method` says how, in words."""
+    """How good an arena is. `optimal` only where proved; `method` says how, in words.
+
+    `exhaustive`: an exact search finished and found nothing smaller, so the arena is optimal above its lower bound.
+    """
 
     lower_bound_bytes: int
     optimal: bool
     method: str
+    exhaustive: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,11 +126,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Shrink:
-    """What would have to shrink for a model to fit: at `step`, the tensors alive then, and by how many bytes."""
+    """What would have to shrink for a model to fit: at `step`, the tensors alive then (largest first) together with
+    the step's scratch, by at least `over_bytes`."""
 
     step: int
     over_bytes: int
     tensors: tuple[int, ...]
+    scratch_bytes: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,77 @@
+"""`make_plan`: the problem, its placement, every tensor's place and the peak, put together and always checked."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal, get_args
+
+from tinydeploy.errors import UsageError
+from tinydeploy.ir import Model
+from tinydeploy.operators.base import rows_of
+from tinydeploy.plan import placement
+from tinydeploy.plan import solver as cp_sat
+from tinydeploy.plan.problem import MemoryOf, build_problem, stated_memory
+from tinydeploy.plan.types import ALIGNMENT, Peak, Placement, Plan, Problem
+from tinydeploy.plan.validate import validate
+
+Solver = Literal["auto", "builtin", "cp-sat"]
+
+
+def make_plan(
+    model: Model, *, in_place: bool = True, solver: Solver = "auto", memory_of: MemoryOf = stated_memory
+) -> Plan:
+    """The plan for `model`: whole tensors in one arena, operators in the model's order. Deterministic.
+
+    `solver`: `builtin` needs nothing; `cp-sat` adds OR-Tools where the built-in search has proved nothing;
+    `auto` does the same if OR-Tools is installed.
+
+    Raises what `build_problem` raises, `MissingToolError` for `cp-sat` without OR-Tools, and `PlanInvalidError` if
+    the validator refuses the result, which is a bug.
+    """
+    if solver not in get_args(Solver):
+        raise UsageError(f"unknown solver '{solver}'", hint=f"one of: {', '.join(get_args(Solver))}")
+    problem = build_problem(model, in_place=in_place, memory_of=memory_of)
+    placed = placement.place(problem.buffers)
+    if solver == "cp-sat" or (solver == "auto" and not placed.proof.optimal and cp_sat.available()):
+        placed = cp_sat.improve(problem.buffers, placed)
+    live = _live_by_step(problem)
+    plan = Plan(
+        problem=problem,
+        offsets=placed.offsets,
+        placements=_placements(model, problem, placed.offsets),
+        arena_bytes=placed.arena_bytes,
+        alignment=ALIGNMENT,
+        proof=placed.proof,
+        peak=_peak(problem, live),
+        live_bytes=live,
+        scratch_offsets={
+            b.scratch_of: placed.offsets[b.id] for b in problem.buffers if b.scratch_of is not None
+        },
+    )
+    validate(model, plan, memory_of=memory_of)
+    return plan
+
+
+def _live_by_step(problem: Problem) -> tuple[int, ...]:
+    changes = placement.live_bytes(problem.buffers)
+    result = [0] * len(problem.steps)
+    for (first, size), (end, _) in pairwise(changes.items()):
+        result[first:end] = [size] * (end - first)
+    return tuple(result)
+
+
+def _peak(problem: Problem, live: tuple[int, ...]) -> Peak:
+    """The first step at which the most is alive."""
+    step = max(range(len(live)), key=lambda s: (live[s], -s))
+    sizes = {b.id: size for b in problem.buffers for first, end, size in b.pieces if first <= step < end}
+    return Peak(step, live[step], tuple(sorted(sizes, key=lambda i: (-sizes[i], i))))
+
+
+def _placements(model: Model, problem: Problem, offsets: tuple[int, ...]) -> dict[int, Placement]:
+    found = {}
+    for buffer in problem.buffers:
+        for index in buffer.tensors:
+            first, end = problem.tensor_ranges[index]
+            rows = rows_of(model.tensors[index])[0]
+            found[index] = Placement(index, buffer.id, offsets[buffer.id], first, end, rows)
+    return dict(sorted(found.items()))

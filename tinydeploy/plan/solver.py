@@ -1,0 +1,72 @@
+"""Placement by OR-Tools' CP-SAT (the extra `solver`), where the built-in search has not proved its result optimal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from tinydeploy.errors import MissingToolError
+from tinydeploy.plan.placement import Placed, Shape
+from tinydeploy.plan.types import Buffer, Proof
+
+DETERMINISTIC_LIMIT = 0.5  # CP-SAT's own measure of work, alike on every machine; under ten seconds of one core
+
+
+def available() -> bool:
+    """Whether OR-Tools is installed."""
+    return find_spec("ortools") is not None
+
+
+def improve(buffers: Sequence[Buffer], start: Placed, *, effort: float = DETERMINISTIC_LIMIT) -> Placed:
+    """The smallest arena that CP-SAT finds, from `start` on: one worker, a fixed seed and a deterministic limit.
+
+    What is optimal already comes back as it is. Each buffer is one rectangle (or one for each piece of its profile)
+    in the plane of steps and offsets, and none may overlap. Raises `MissingToolError` without OR-Tools.
+    """
+    if not available():
+        raise MissingToolError(
+            "the solver 'cp-sat' needs OR-Tools, which is not installed", hint="pip install 'tinydeploy[solver]'"
+        )
+    if start.proof.optimal:
+        return start
+    from ortools.sat.python import cp_model  # here, because it takes longer to load than most plans to make
+
+    shape = Shape(buffers)
+    unit = shape.unit
+    model = cp_model.CpModel()
+    ceiling = start.arena_bytes // unit
+    arena = model.new_int_var(start.proof.lower_bound_bytes // unit, ceiling, "arena")
+    model.add_hint(arena, ceiling)
+    offsets = []
+    spans, heights, demands = [], [], []
+    for b in range(shape.count):
+        step = max(1, shape.alignment[b] // unit)
+        place = model.new_int_var(0, max(0, ceiling - shape.size[b] // unit) // step, f"place{b}")
+        model.add_hint(place, start.offsets[b] // (step * unit))
+        offsets.append((place, step * unit))
+        model.add(step * place + shape.size[b] // unit <= arena)
+        for first, end, size in shape.pieces[b]:
+            if size:
+                spans.append(model.new_fixed_size_interval_var(first, end - first, f"span{b}.{first}"))
+                heights.append(model.new_fixed_size_interval_var(step * place, size // unit, f"height{b}.{first}"))
+                demands.append(size // unit)
+    model.add_no_overlap_2d(spans, heights)
+    model.add_cumulative(spans, demands, arena)  # implied, and a help
+    model.minimize(arena)
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = 1
+    solver.parameters.random_seed = 0
+    solver.parameters.max_deterministic_time = effort
+    status = solver.solve(model)
+    if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        return start
+    found = tuple(solver.value(place) * grain for place, grain in offsets)
+    height = shape.height(found)
+    if height > start.arena_bytes:
+        return start
+    bound = start.proof.lower_bound_bytes
+    if height == bound:
+        return Placed(found, height, Proof(bound, True, "CP-SAT meets the lower bound"))
+    if status == cp_model.OPTIMAL:
+        return Placed(found, height, Proof(bound, True, "CP-SAT finished: nothing smaller exists", exhaustive=True))
+    return Placed(found, height, Proof(bound, False, "best found by CP-SAT, which did not finish"))

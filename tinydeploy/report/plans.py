@@ -1,0 +1,278 @@
+"""The report of `plan`: does it fit, how good is the arena, where does every tensor lie, and who makes the peak."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tinydeploy.boards import Board
+from tinydeploy.cost.table import CostTable
+from tinydeploy.ir import Model
+from tinydeploy.operators.base import printable
+from tinydeploy.plan.fit import Fit, Part
+from tinydeploy.plan.types import Plan
+from tinydeploy.report.costs import cost_totals
+from tinydeploy.report.document import (
+    Block,
+    Column,
+    Document,
+    Facts,
+    Line,
+    Provenance,
+    Table,
+    bar,
+    envelope,
+    number,
+    percent,
+    shape,
+    told,
+)
+from tinydeploy.units import count, kib
+
+_SHOWN_TENSORS = 6
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What the report is made from: one model planned for one board."""
+
+    model: Model
+    board: Board
+    costs: CostTable
+    plan: Plan
+    fit: Fit
+
+
+def plan_document(planned: Planned, provenance: Provenance) -> Document:
+    """The report of `plan`."""
+    data = {**envelope("plan", provenance, plan_kinds(planned)), **plan_data(planned)}
+    blocks = (*plan_blocks(planned), told(provenance, sha256=planned.model.sha256))
+    return Document(blocks, data)
+
+
+def plan_kinds(planned: Planned) -> dict[str, str]:
+    """Of what kind each number is, by its path in the JSON."""
+    fit = planned.fit
+    kinds = {
+        "sram.lower_bound_bytes": "computed",
+        "sram.total_bytes": fit.sram.kind,
+        "flash.total_bytes": fit.flash.kind,
+        "totals": "computed",
+        "layers": "computed",
+        "tensors": "computed",
+    }
+    kinds |= {f"sram.{part.name}_bytes": part.kind for part in fit.sram_parts}
+    kinds |= {f"flash.{part.name}_bytes": part.kind for part in fit.flash_parts}
+    return kinds
+
+
+def plan_data(planned: Planned) -> dict[str, Any]:
+    """The JSON of a plan, without the envelope."""
+    model, board, plan, fit = planned.model, planned.board, planned.plan, planned.fit
+    return {
+        "model": {"name": model.name, "path": model.path, "sha256": model.sha256},
+        "board": board.id,
+        "target": {"name": board.name, "mcu": board.mcu, "core": board.core.name, "clock_hz": board.clock_hz},
+        "fits": fit.fits,
+        "why_not": fit.why_not(),
+        "sram": {
+            "arena_bytes": plan.arena_bytes,
+            "lower_bound_bytes": plan.proof.lower_bound_bytes,
+            "optimal": plan.proof.optimal,
+            "method": plan.proof.method,
+            "alignment": plan.alignment,
+            "total_bytes": fit.sram.used_bytes,
+            "capacity_bytes": fit.sram.capacity_bytes,
+            "over_bytes": fit.sram.over_bytes,
+            **{f"{part.name}_bytes": part.bytes for part in fit.sram_parts if part.name != "arena"},
+        },
+        "flash": {
+            "weights_bytes": _part(fit.flash_parts, "weights"),
+            "code_bytes": _part(fit.flash_parts, "code"),
+            "total_bytes": fit.flash.used_bytes,
+            "capacity_bytes": fit.flash.capacity_bytes,
+            "over_bytes": fit.flash.over_bytes,
+        },
+        "totals": cost_totals(planned.costs),
+        "peak": {
+            "step": fit.blame.step,
+            "operator": fit.blame.operator,
+            "live_bytes": fit.blame.live_bytes,
+            "alive": [
+                {"name": _name(model, a.tensor, a.name), "tensor": a.tensor, "bytes": a.bytes} for a in fit.blame.alive
+            ],
+        },
+        "shrink": [
+            {
+                "step": s.step,
+                "operator": plan.problem.steps[s.step].operator,
+                "over_bytes": s.over_bytes,
+                "scratch_bytes": s.scratch_bytes,
+                "tensors": [model.tensor(t).name for t in s.tensors],
+            }
+            for s in fit.shrinks
+        ],
+        "layers": _layers_data(planned),
+        "tensors": _tensors_data(planned),
+    }
+
+
+def plan_blocks(planned: Planned) -> tuple[Block, ...]:
+    """The plan for people: the answer first, then the layers, then who is to blame for the peak."""
+    model, board, fit = planned.model, planned.board, planned.fit
+    where = f"{board.name} ({board.core.name}, {board.clock_hz / 1e6:g} MHz)"
+    blocks: list[Block] = [Line(f"{printable(model.path or model.name)} on {where}", "title")]
+    if fit.fits:
+        free = f"{kib(fit.sram.capacity_bytes - fit.sram.used_bytes)} SRAM and "
+        free += f"{kib(fit.flash.capacity_bytes - fit.flash.used_bytes)} flash stay free"
+        blocks.append(Line(f"fits: {free}", "good"))
+    else:
+        blocks.append(Line(f"does not fit: {fit.why_not()}", "bad"))
+    blocks += [Facts("", _facts(planned)), _layer_table(planned), Line(_blame(planned))]
+    blocks += [Line(_shrink(planned, position)) for position in range(min(3, len(fit.shrinks)))]
+    if len(fit.shrinks) > 3:
+        blocks.append(Line(f"… and {len(fit.shrinks) - 3} more steps need more than there is"))
+    return tuple(blocks)
+
+
+def live_bytes_by_operator(plan: Plan) -> dict[int, int]:
+    """The most bytes alive while an operator is computed, in any of its steps."""
+    found: dict[int, int] = {}
+    for step, live in zip(plan.problem.steps, plan.live_bytes, strict=True):
+        found[step.operator] = max(live, found.get(step.operator, 0))
+    return found
+
+
+def _facts(planned: Planned) -> tuple[tuple[str, str], ...]:
+    plan, fit, totals = planned.plan, planned.fit, planned.costs.totals
+    bound = plan.proof.lower_bound_bytes
+    if plan.arena_bytes == bound:
+        proof = "= lower bound, so optimal"
+    elif plan.proof.optimal:
+        proof = f"proved optimal ({plan.proof.method}), {number(plan.arena_bytes - bound)} B above the lower bound"
+    else:
+        proof = f"{number(plan.arena_bytes - bound)} B above the lower bound {number(bound)}, not proved optimal"
+    return (
+        ("SRAM", _memory(fit.sram.used_bytes, fit.sram.capacity_bytes, fit.sram_parts)),
+        ("flash", _memory(fit.flash.used_bytes, fit.flash.capacity_bytes, fit.flash_parts)),
+        ("arena", f"{number(plan.arena_bytes)} B {proof}"),
+        (
+            "network",
+            (
+                f"{len(planned.model.operators)} operators, {count(totals.macs)} MACs, {count(totals.params)} parameters, "
+                f"{number(totals.activations)} activations ({number(totals.peak_activations)} at the peak)"
+            ),
+        ),
+    )
+
+
+def _memory(used: int, capacity: int, parts: tuple[Part, ...]) -> str:
+    made = " + ".join(
+        f"{part.name} {kib(part.bytes)}" + ("" if part.kind == "computed" else f" ({part.kind})") for part in parts
+    )
+    return f"{kib(used)} of {kib(capacity)} ({percent(used, capacity)}): {made}"
+
+
+def _layer_table(planned: Planned) -> Table:
+    plan, costs = planned.plan, planned.costs
+    live = live_bytes_by_operator(plan)
+    peak = plan.problem.steps[plan.peak.step].operator if plan.problem.steps else None
+    elided = {step.operator for step in plan.problem.steps if step.elided}
+    full = max(live.values(), default=0)
+    columns = (
+        Column("#", True),
+        Column("opcode"),
+        Column("output"),
+        Column("MACs", True),
+        Column("params", True),
+        Column("weights B", True),
+        Column("live B", True),
+        Column(""),
+    )
+    rows = []
+    for layer in costs.layers:
+        alive = live.get(layer.index, 0)
+        mark = " ◀ peak" if layer.index == peak else " (free)" if layer.index in elided else ""
+        rows.append(
+            (
+                str(layer.index),
+                printable(layer.opcode),
+                shape(layer.output_shape),
+                number(layer.macs),
+                number(layer.params),
+                number(layer.weight_bytes),
+                number(alive),
+                f"{bar(alive, full)}{mark}".rstrip(),
+            )
+        )
+    marked = frozenset(i for i, layer in enumerate(costs.layers) if layer.index == peak)
+    note = "computed from the model and the plan"
+    if elided:
+        note += "; (free): the output is the input's bytes, nothing runs"
+    return Table("", columns, tuple(rows), marked, note)
+
+
+def _blame(planned: Planned) -> str:
+    blame = planned.fit.blame
+    alive = [f"{printable(a.name, 40)} {number(a.bytes)} B" for a in blame.alive[:_SHOWN_TENSORS]]
+    if len(blame.alive) > _SHOWN_TENSORS:
+        alive.append(f"{len(blame.alive) - _SHOWN_TENSORS} more")
+    op = planned.model.operators[blame.operator]
+    return f"peak: {number(blame.live_bytes)} B are alive at {op}: {', '.join(alive)}"
+
+
+def _shrink(planned: Planned, position: int) -> str:
+    shrink = planned.fit.shrinks[position]
+    op = planned.model.operators[planned.plan.problem.steps[shrink.step].operator]
+    names = ", ".join(f"{printable(planned.model.tensor(t).name, 40)}" for t in shrink.tensors[:_SHOWN_TENSORS])
+    return f"to fit, {number(shrink.over_bytes)} B less must be alive at {op}: {names}"
+
+
+def _layers_data(planned: Planned) -> list[dict[str, Any]]:
+    model, plan = planned.model, planned.plan
+    live = live_bytes_by_operator(plan)
+    elided = {step.operator for step in plan.problem.steps if step.elided}
+    return [
+        {
+            "index": layer.index,
+            "opcode": layer.opcode,
+            "name": layer.name,
+            "outputs": [model.tensor(i).name for i in model.operators[layer.index].outputs],
+            "output_shape": list(layer.output_shape),
+            "macs": layer.macs,
+            "params": layer.params,
+            "weight_bytes": layer.weight_bytes,
+            "live_bytes": live.get(layer.index, 0),
+            "ops": layer.ops,
+            "elided": layer.index in elided,
+        }
+        for layer in planned.costs.layers
+    ]
+
+
+def _tensors_data(planned: Planned) -> list[dict[str, Any]]:
+    model = planned.model
+    placements = sorted(planned.plan.placements.values(), key=lambda p: (p.first, p.tensor))
+    return [
+        {
+            "name": model.tensor(place.tensor).name,
+            "index": place.tensor,
+            "bytes": model.tensor(place.tensor).bytes,
+            "region": place.region or planned.board.ram.name,
+            "offset": place.offset,
+            "first": place.first,
+            "end": place.end,
+            "buffer": place.buffer,
+            "dtype": model.tensor(place.tensor).dtype.label,
+            "shape": list(model.tensor(place.tensor).shape),
+        }
+        for place in placements
+    ]
+
+
+def _name(model: Model, tensor: int | None, otherwise: str) -> str:
+    return otherwise if tensor is None else model.tensor(tensor).name
+
+
+def _part(parts: tuple[Part, ...], name: str) -> int:
+    return next(part.bytes for part in parts if part.name == name)

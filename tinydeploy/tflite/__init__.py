@@ -1,0 +1,8 @@
+"""Reading TensorFlow Lite models: a checked view of the file, the facts of its schema, and what a sound graph is.
+
+`read_model` is the way in. Everything that a file can get wrong ends here, as a `ModelError` of one line.
+"""
+
+from tinydeploy.tflite.reader import MAX_FILE_BYTES, parse_model, read_model
+
+__all__ = ["MAX_FILE_BYTES", "parse_model", "read_model"]

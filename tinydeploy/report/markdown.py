@@ -6,7 +6,7 @@ import re
 
 from tinydeploy.report.document import Document, Facts, Line, Table
 
-_ACTIVE = re.compile(r"([\\`*_{}\[\]<>()#|~!&])")
+_ACTIVE = re.compile(r"([\\`*_{}\[\]<>#|~&])")
 
 
 def escape(text: str) -> str:

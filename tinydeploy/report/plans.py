@@ -152,25 +152,24 @@ def _facts(planned: Planned) -> tuple[tuple[str, str], ...]:
         proof = f"proved optimal ({plan.proof.method}), {number(plan.arena_bytes - bound)} B above the lower bound"
     else:
         proof = f"{number(plan.arena_bytes - bound)} B above the lower bound {number(bound)}, not proved optimal"
+    network = f"{len(planned.model.operators)} operators, {count(totals.macs)} MACs, {count(totals.params)} parameters"
+    activations = f"{number(totals.activations)} activations ({number(totals.peak_activations)} at the peak)"
     return (
         ("SRAM", _memory(fit.sram.used_bytes, fit.sram.capacity_bytes, fit.sram_parts)),
         ("flash", _memory(fit.flash.used_bytes, fit.flash.capacity_bytes, fit.flash_parts)),
         ("arena", f"{number(plan.arena_bytes)} B {proof}"),
-        (
-            "network",
-            (
-                f"{len(planned.model.operators)} operators, {count(totals.macs)} MACs, {count(totals.params)} parameters, "
-                f"{number(totals.activations)} activations ({number(totals.peak_activations)} at the peak)"
-            ),
-        ),
+        ("network", f"{network}, {activations}"),
     )
 
 
 def _memory(used: int, capacity: int, parts: tuple[Part, ...]) -> str:
-    made = " + ".join(
-        f"{part.name} {kib(part.bytes)}" + ("" if part.kind == "computed" else f" ({part.kind})") for part in parts
-    )
+    made = " + ".join(_share(part) for part in parts)
     return f"{kib(used)} of {kib(capacity)} ({percent(used, capacity)}): {made}"
+
+
+def _share(part: Part) -> str:
+    kind = "" if part.kind == "computed" else f" ({part.kind})"
+    return f"{part.name} {kib(part.bytes)}{kind}"
 
 
 def _layer_table(planned: Planned) -> Table:
@@ -214,7 +213,7 @@ def _layer_table(planned: Planned) -> Table:
 
 def _blame(planned: Planned) -> str:
     blame = planned.fit.blame
-    alive = [f"{printable(a.name, 40)} {number(a.bytes)} B" for a in blame.alive[:_SHOWN_TENSORS]]
+    alive = [f"{printable(a.name, 60)} {number(a.bytes)} B" for a in blame.alive[:_SHOWN_TENSORS]]
     if len(blame.alive) > _SHOWN_TENSORS:
         alive.append(f"{len(blame.alive) - _SHOWN_TENSORS} more")
     op = planned.model.operators[blame.operator]
@@ -224,7 +223,7 @@ def _blame(planned: Planned) -> str:
 def _shrink(planned: Planned, position: int) -> str:
     shrink = planned.fit.shrinks[position]
     op = planned.model.operators[planned.plan.problem.steps[shrink.step].operator]
-    names = ", ".join(f"{printable(planned.model.tensor(t).name, 40)}" for t in shrink.tensors[:_SHOWN_TENSORS])
+    names = ", ".join(f"{printable(planned.model.tensor(t).name, 60)}" for t in shrink.tensors[:_SHOWN_TENSORS])
     return f"to fit, {number(shrink.over_bytes)} B less must be alive at {op}: {names}"
 
 

@@ -148,14 +148,12 @@ def verdict(verified: VerifiedFacts | None, not_verified: str) -> Line:
         return Line(f"not verified: {not_verified}" if not_verified else "not verified", "plain")
     other = ""
     if verified.second is not None:
-        agrees = "agrees" if verified.second_agrees else "differs from both" if verified.bit_exact else "differs, too"
-        if verified.second_agrees and not verified.bit_exact:
-            agrees = "agrees with the reference"
+        agrees = "agrees with it" if verified.second_agrees else "does not agree with it"
         other = f"; {printable(verified.second)} {agrees}"
     against = printable(verified.against)
-    what = f"{verified.tensors} tensor(s) of each of {verified.inputs} input(s)"
     if verified.bit_exact:
-        return Line(f"bit-exact with {against} on {verified.inputs} input(s), {what}{other}", "good")
+        layers = f", {verified.tensors} tensors each" if verified.tensors > 1 else ""
+        return Line(f"bit-exact with {against} on {verified.inputs} input(s){layers}{other}", "good")
     text = f"differs from {against} in {number(verified.differing)} of {number(verified.elements)} elements{other}"
     at = verified.first_difference
     if at is not None:

@@ -16,7 +16,7 @@ from rich.text import Text
 from tinydeploy.report.document import Document, Facts, Line, Table
 
 _TONES = {"good": "bold green", "bad": "bold red", "title": "bold", "note": "dim", "plain": ""}
-_LEAST_TEXT = 12  # characters that a column of text keeps on a narrow terminal; the rest is folded
+_LEAST_TEXT = 18  # characters that a column of text keeps on a narrow terminal; the rest is folded
 _PIPED_WIDTH = 1 << 12
 
 

@@ -1,0 +1,181 @@
+"""What commands share: the arguments MODEL and --board with their completion, --format, printing, and progress."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from tinydeploy.report.document import Document, Provenance
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SLOW_SECONDS = 1.0
+
+
+class ModelType(click.ParamType):
+    """A path or the name of a shipped model; completes to both."""
+
+    name = "model"
+
+    def __init__(self, *, networks: bool = False) -> None:
+        self.networks = networks
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Shipped names, then files."""
+        from tinydeploy.cli.catalog import entries
+
+        names = [e.name for e in entries() if self.networks or e.kind == "model"]
+        items = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+        return [*items, CompletionItem(incomplete, type="file")]
+
+
+class BoardType(click.ParamType):
+    """A board's id, an alias, or a board file's path; completes to ids and aliases."""
+
+    name = "board"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Ids and aliases, with the board's name as help."""
+        from tinydeploy.boards import all_boards
+
+        found = [(name, board.name) for board in all_boards() for name in (board.id, *board.aliases)]
+        return [CompletionItem(name, help=about) for name, about in sorted(found) if name.startswith(incomplete)]
+
+
+def model_argument(function: F) -> F:
+    """The argument MODEL: a .tflite file or a shipped model's name."""
+    return click.argument("model", metavar="MODEL", type=ModelType())(function)
+
+
+def board_option(function: F) -> F:
+    """The option --board, which must be given."""
+    return click.option(
+        "--board",
+        "board",
+        metavar="BOARD",
+        type=BoardType(),
+        required=True,
+        help="A board's name (see `boards`) or file.",
+    )(function)
+
+
+def plan_options(function: F) -> F:
+    """The options that shape a plan: --in-place/--no-in-place, --solver, --stack-bytes."""
+    for option in (
+        click.option(
+            "--stack-bytes",
+            type=click.IntRange(0, 1 << 30),
+            default=None,
+            metavar="N",
+            help="Bytes kept for the stack. Default: an estimate.",
+        ),
+        click.option(
+            "--solver",
+            type=click.Choice(["auto", "builtin", "cp-sat"]),
+            default="auto",
+            show_default=True,
+            help="cp-sat: OR-Tools' exact solver, where the built-in search proves nothing. auto: if it is installed.",
+        ),
+        click.option("--no-in-place", "in_place", flag_value=False, default=True, help="No output over its input."),
+    ):
+        function = option(function)
+    return function
+
+
+def toolchain_option(function: F) -> F:
+    """The option --toolchain."""
+    return click.option(
+        "--toolchain",
+        type=click.Choice(["gcc", "zig"]),
+        default=None,
+        help="arm-none-eabi-gcc, or Zig's compiler from the ziglang wheel. Default: gcc if it is on PATH, else zig.",
+    )(function)
+
+
+def format_option(function: F) -> F:
+    """The option --format."""
+    return click.option(
+        "--format",
+        "format_",
+        type=click.Choice(["table", "json", "md"]),
+        default="table",
+        show_default=True,
+        help="A table for people, JSON for machines, or Markdown.",
+    )(function)
+
+
+def emit(document: Document, format_: str) -> None:
+    """Print the document on standard output."""
+    out = sys.stdout
+    if format_ == "json":
+        from tinydeploy.report import json
+
+        text = json.render(document)
+    elif format_ == "md":
+        from tinydeploy.report import markdown
+
+        text = markdown.render(document)
+    else:
+        from tinydeploy.report import table
+
+        terminal = out.isatty()
+        colour = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        text = table.render(document, width=shutil.get_terminal_size().columns if terminal else None, colour=colour)
+    out.write(text)
+    out.flush()
+
+
+def provenance(options: Mapping[str, Any], tools: Mapping[str, str] | None = None) -> Provenance:
+    """Where the report comes from: this version, the options given, the tools used."""
+    from tinydeploy import __version__
+    from tinydeploy.report.document import Provenance
+
+    return Provenance(__version__, dict(options), dict(tools or {}))
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Yields a function that is told each stage; a stage that takes longer than a second is shown on standard error."""
+    shown = _Progress()
+    try:
+        yield shown.stage
+    finally:
+        shown.stop()
+
+
+class _Progress:
+    def __init__(self) -> None:
+        self._timer: threading.Timer | None = None
+        self._terminal = sys.stderr.isatty()
+        self._lock = threading.Lock()
+        self._written = False
+
+    def stage(self, name: str) -> None:
+        self.stop()
+        self._timer = threading.Timer(_SLOW_SECONDS, self._show, (name,))
+        self._timer.daemon = True
+        self._timer.start()
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        with self._lock:
+            if self._written and self._terminal:
+                sys.stderr.write("\r\x1b[K")
+                sys.stderr.flush()
+            self._written = False
+
+    def _show(self, name: str) -> None:
+        with self._lock:
+            sys.stderr.write(f"{name} …" if self._terminal else f"{name} …\n")
+            sys.stderr.flush()
+            self._written = True

@@ -1,0 +1,149 @@
+"""The entry point: the group of commands, loaded when they are asked for, and the exit code of everything that ends."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import platform
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from tinydeploy import __version__
+from tinydeploy.errors import BuildError, TinydeployError
+
+# In the order in which people meet them.
+COMMANDS = ("plan", "cost", "build", "run", "emulate", "boards", "ops", "models")
+
+EXIT_USAGE = 2
+EXIT_BUG = 70
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+
+_EPILOG = (
+    "Exit codes: 0 ok, 1 does not fit, 2 wrong usage, 3 model not readable or not supported, 4 a tool is missing, "
+    "5 the run failed on the board, 6 outputs differ from the reference, 70 a bug in tinydeploy."
+)
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are modules of this package, each with a click command called `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands' names, in order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module."""
+        if cmd_name not in COMMANDS:
+            return None
+        found = importlib.import_module(f"tinydeploy.cli.{cmd_name}").command
+        assert isinstance(found, click.Command)
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, but a wrong name suggests the nearest."""
+        name = args[0] if args else ""
+        if name and name not in COMMANDS and not name.startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(name, COMMANDS, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise click.UsageError(f"There is no command '{name}'.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.command(cls=LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "--version", prog_name="tinydeploy")
+def cli() -> None:
+    """Plan, build and run int8 TensorFlow Lite models on microcontrollers.
+
+    \b
+    Examples:
+      tinydeploy plan kws.tflite --board stm32f746
+      tinydeploy run kws.tflite --board stm32f746
+    """
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(args: Sequence[str]) -> int:
+    """Run the command line and return its exit code. What went wrong is on standard error, in one line and a hint."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that lacks a character
+    try:
+        result = cli.main(args=list(args), prog_name="tinydeploy", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        return _usage(error)
+    except (click.Abort, KeyboardInterrupt):
+        _say("interrupted")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone. Python would complain once more when it flushes at exit.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except TinydeployError as error:
+        return _refused(error)
+    except Exception:
+        return _bug()
+    return result if isinstance(result, int) else 0
+
+
+def _refused(error: TinydeployError) -> int:
+    if error.exit_code == EXIT_BUG:
+        traceback.print_exc()
+    # The compiler's words keep their lines; everything else is one.
+    lines = error.message.splitlines() if isinstance(error, BuildError) else [" ".join(error.message.splitlines())]
+    _say("error: " + "\n".join(_clean(line) for line in lines))
+    if error.hint:
+        _say("hint: " + _clean(" ".join(error.hint.splitlines())))
+    if error.exit_code == EXIT_BUG:
+        _say(_report())
+    return error.exit_code
+
+
+def _usage(error: click.ClickException) -> int:
+    _say("error: " + _clean(" ".join(error.format_message().split())))
+    ctx = error.ctx if isinstance(error, click.UsageError) else None
+    if ctx is not None:
+        _say(f"hint: {ctx.command_path} --help")
+    return EXIT_USAGE
+
+
+def _bug() -> int:
+    traceback.print_exc()
+    _say("error: this is a bug in tinydeploy")
+    _say(_report())
+    return EXIT_BUG
+
+
+def _report() -> str:
+    return (
+        "hint: please report it with the lines above, the command and, if you can, the model "
+        f"(tinydeploy {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()})"
+    )
+
+
+def _clean(text: str) -> str:
+    """Without control characters: names from a model file must not steer the terminal."""
+    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

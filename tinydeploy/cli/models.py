@@ -1,0 +1,22 @@
+"""`tinydeploy models`: the models and networks that ship with tinydeploy."""
+
+from __future__ import annotations
+
+import click
+
+from tinydeploy.cli.common import emit, format_option, provenance
+
+
+@click.command("models", short_help="List the shipped models.")
+@format_option
+def command(format_: str) -> None:
+    """List the shipped models and networks; their names stand for files everywhere.
+
+    \b
+    Example:
+      tinydeploy models
+    """
+    from tinydeploy.cli.catalog import entries
+    from tinydeploy.report.listings import models_document
+
+    emit(models_document(entries(), provenance({})), format_)

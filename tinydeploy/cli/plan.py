@@ -1,0 +1,35 @@
+"""`tinydeploy plan`: does a model fit a board, and where does every tensor lie."""
+
+from __future__ import annotations
+
+import click
+
+from tinydeploy.cli.common import board_option, emit, format_option, model_argument, plan_options, progress, provenance
+
+
+@click.command("plan", short_help="Does a model fit a board?")
+@model_argument
+@board_option
+@plan_options
+@format_option
+def command(model: str, board: str, in_place: bool, solver: str, stack_bytes: int | None, format_: str) -> None:
+    """Plan a model's memory on a board: exit code 0 when it fits, 1 when it does not.
+
+    \b
+    Example:
+      tinydeploy plan kws.tflite --board stm32f746
+    """
+    from tinydeploy import pipeline
+    from tinydeploy.boards import find_board
+    from tinydeploy.errors import GateError
+    from tinydeploy.report.plans import plan_document
+
+    with progress() as stage:
+        stage("reading the model")
+        read = pipeline.load(model)
+        stage("planning")
+        options = pipeline.PlanOptions(in_place=in_place, solver=solver, stack_bytes=stack_bytes)
+        planned = pipeline.plan_model(read, find_board(board), options)
+    emit(plan_document(planned, provenance(pipeline.describe(options))), format_)
+    if not planned.fit.fits:
+        raise GateError(f"{model} does not fit {planned.board.id}: {planned.fit.why_not()}")

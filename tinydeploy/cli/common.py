@@ -16,12 +16,17 @@ from click.shell_completion import CompletionItem
 if TYPE_CHECKING:
     from tinydeploy.report.document import Document, Provenance
 
+if TYPE_CHECKING:
+    _StringType = click.ParamType[str]  # generic in click's annotations since 8.2, never when it runs
+else:
+    _StringType = click.ParamType
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SLOW_SECONDS = 1.0
 
 
-class ModelType(click.ParamType):
+class ModelType(_StringType):
     """A path or the name of a shipped model; completes to both."""
 
     name = "model"
@@ -38,7 +43,7 @@ class ModelType(click.ParamType):
         return [*items, CompletionItem(incomplete, type="file")]
 
 
-class BoardType(click.ParamType):
+class BoardType(_StringType):
     """A board's id, an alias, or a board file's path; completes to ids and aliases."""
 
     name = "board"

@@ -18,6 +18,7 @@ from tinydeploy.report.document import Document, Facts, Line, Table
 _TONES = {"good": "bold green", "bad": "bold red", "title": "bold", "note": "dim", "plain": ""}
 _LEAST_TEXT = 18  # characters that a column of text keeps on a narrow terminal; the rest is folded
 _PIPED_WIDTH = 1 << 12
+_GAP = 3  # between columns
 
 
 def render(document: Document, *, width: int | None = None, colour: bool = False) -> str:
@@ -55,8 +56,10 @@ def render(document: Document, *, width: int | None = None, colour: bool = False
 def _print_table(console: Console, table: RichTable, title: str, widths: tuple[int, ...]) -> None:
     if title:
         console.print(Text(title, style="bold"))
-    needed = sum(widths) + 2 * len(widths)
-    console.print(table, width=max(console.width, needed) if needed > console.width else None, crop=False)
+    usual = console.width
+    console.width = max(usual, sum(widths) + _GAP * len(widths))
+    console.print(table, crop=False)
+    console.width = usual
 
 
 def _widths(block: Table) -> tuple[int, ...]:

@@ -22,8 +22,8 @@ def table_of(name: str) -> CostTable:
 
 @pytest.mark.parametrize(
     ("name", "macs", "peak"),
-    # MACs counted from the files by others; no operator of these models needs more than its inputs and outputs,
-    # so the peak is also the known least arena for whole tensors
+    # MACs counted from the files by others; in these models nothing waits for a later operator at the peak, so the
+    # peak is the known least arena for whole tensors
     [
         ("vww_96_int8", 7_489_664, 55_296),
         ("kws_ref_model", 2_656_768, 16_000),

@@ -14,7 +14,7 @@ from tinydeploy.plan.types import Buffer, Proof
 from tinydeploy.units import align_up
 
 LOCAL_VISITS = 1_000_000  # pairs of buffers looked at by the local search: under a second in CPython
-EXACT_VISITS = 3_000_000  # the same for the exact search
+EXACT_VISITS = 8_000_000  # the same for the exact search, where a visit is a buffer at one step
 MAX_DEPTH = 600  # of the exact search, below Python's own limit
 
 
@@ -38,9 +38,14 @@ def place(
     """
     shape = Shape(buffers)
     bound = lower_bound(buffers)
-    best = min((_greedy(shape, order) for order in _orders(shape)), key=shape.height)
-    if shape.height(best) == bound:
-        return _placed(shape, best, bound, "greedy placement meets the lower bound")
+    best: list[int] | None = None
+    for order in _orders(shape):
+        for tried in (_greedy(shape, order), _from_both_ends(shape, order, bound)):
+            if best is None or shape.height(tried) < shape.height(best):
+                best = tried
+            if shape.height(best) == bound:
+                return _placed(shape, best, bound, "greedy placement meets the lower bound")
+    assert best is not None  # there is always an order
     best = _improve(shape, best, bound, local_visits)
     if shape.height(best) == bound:
         return _placed(shape, best, bound, "local search meets the lower bound")
@@ -162,16 +167,39 @@ def _greedy(shape: Shape, order: Sequence[int]) -> list[int]:
     """Each buffer in turn at the lowest offset that its placed neighbours leave free."""
     offsets = [-1] * shape.count
     for b in order:
+        offsets[b] = _lowest(_taken(shape, offsets, b), shape.alignment[b])
+    return offsets
+
+
+def _taken(shape: Shape, offsets: Sequence[int], b: int) -> list[tuple[int, int]]:
+    """Where b cannot lie because of what is placed (offset not negative): open intervals of offsets, sorted."""
+    return sorted((offsets[c] - below, offsets[c] + above) for c, below, above in shape.near[b] if offsets[c] >= 0)
+
+
+def _lowest(taken: Iterable[tuple[int, int]], alignment: int) -> int:
+    """The lowest aligned offset in none of the sorted intervals."""
+    at = 0
+    for low, high in taken:
+        if at <= low:
+            break
+        if high > at:
+            at = align_up(high, alignment)
+    return at
+
+
+def _from_both_ends(shape: Shape, order: Sequence[int], capacity: int) -> list[int]:
+    """Each buffer in turn at the bottom of the arena or against its top, whichever is free; else as in `_greedy`.
+
+    A chain, in which each buffer meets only the one before and the one after, always comes out perfect.
+    """
+    offsets = [-1] * shape.count
+    for b in order:
         alignment = shape.alignment[b]
-        taken = sorted(
-            (offsets[c] - below, offsets[c] + above) for c, below, above in shape.near[b] if offsets[c] >= 0
-        )
-        at = 0
-        for low, high in taken:
-            if at <= low:
-                break
-            if high > at:
-                at = align_up(high, alignment)
+        taken = _taken(shape, offsets, b)
+        at = _lowest(taken, alignment)
+        top = (capacity - shape.size[b]) // alignment * alignment
+        if at > 0 and all(top <= low or top >= high for low, high in taken):
+            at = top
         offsets[b] = at
     return offsets
 
@@ -326,7 +354,7 @@ class _Exact:
             for section, _ in self.slots[b]:
                 if at < lowest.get(section, self.capacity + 1):
                     lowest[section] = at
-            self.visits -= 1
+            self.visits -= len(self.slots[b])
         left, capacity = self.left, self.capacity
         return all(at + left[section] <= capacity for section, at in lowest.items())
 

@@ -1,0 +1,97 @@
+"""Random networks and random placements: plans hold, bounds are bounds, and what is called optimal is."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.plan_nets import memory_of, networks
+from tinydeploy.ir import Model
+from tinydeploy.plan import Buffer, make_plan
+from tinydeploy.plan.placement import place
+
+
+def lowest_by_enumeration(buffers: list[Buffer]) -> int:
+    """The smallest arena: every placement that cannot be pushed down appears in some order of first fit upwards."""
+    best = sum(b.aligned_bytes for b in buffers)
+    for order in permutations(buffers):
+        placed: list[tuple[int, Buffer]] = []
+        for buffer in order:
+            at = 0
+            for offset, other in placed:
+                if other.first < buffer.end and buffer.first < other.end:
+                    at = max(at, offset + other.aligned_bytes)
+            placed.append((at, buffer))
+        best = min(best, max(offset + b.aligned_bytes for offset, b in placed))
+    return best
+
+
+instances = st.lists(
+    st.tuples(st.integers(1, 9), st.integers(0, 7), st.integers(1, 4)), min_size=1, max_size=6
+).map(lambda rows: [Buffer(i, size, at, at + life, (i,), alignment=1) for i, (size, at, life) in enumerate(rows)])
+
+
+@given(instances)
+def test_small_instances_are_solved_to_the_true_optimum(buffers: list[Buffer]) -> None:
+    placed = place(buffers)
+    assert placed.proof.optimal  # six buffers are always searched to the end
+    assert placed.arena_bytes == lowest_by_enumeration(buffers)
+
+
+@given(instances)
+def test_the_exact_search_alone_finds_the_optimum(buffers: list[Buffer]) -> None:
+    from tinydeploy.plan.placement import Shape, _Exact
+
+    best = lowest_by_enumeration(buffers)
+    assert _Exact(Shape(buffers), 10**9).solve(best) is not None
+    assert _Exact(Shape(buffers), 10**9).solve(best - 1) is None
+
+
+@st.composite
+def shrinking(draw: st.DrawFn) -> list[Buffer]:
+    """Buffers whose bytes in use fall over time."""
+    buffers = []
+    for number in range(draw(st.integers(1, 7))):
+        sizes = sorted(draw(st.lists(st.integers(1, 60), min_size=1, max_size=3)), reverse=True)
+        at = first = draw(st.integers(0, 6))
+        profile = []
+        for size in sizes:
+            profile.append((at, at := at + draw(st.integers(1, 3)), size))
+        shape = tuple(profile) if len(profile) > 1 else ()
+        buffers.append(Buffer(number, sizes[0], first, at, (number,), alignment=4, profile=shape))
+    return buffers
+
+
+@given(shrinking())
+def test_placements_never_overlap_and_bounds_hold(buffers: list[Buffer]) -> None:
+    placed = place(buffers)
+    sizes = [sum(size for b in buffers for first, end, size in b.pieces if first <= s < end) for s in range(20)]
+    assert placed.proof.lower_bound_bytes == max(sizes)
+    assert placed.arena_bytes >= max(sizes)
+    for step in range(20):
+        used: set[int] = set()
+        for buffer, offset in zip(buffers, placed.offsets, strict=True):
+            for first, end, size in buffer.pieces:
+                if first <= step < end:
+                    mine = set(range(offset, offset + size))
+                    assert not used & mine
+                    assert not mine or max(mine) < placed.arena_bytes
+                    used |= mine
+
+
+@settings(max_examples=400)
+@given(networks(), st.booleans())
+def test_every_plan_passes_the_validator(model: Model, in_place: bool) -> None:
+    plan = make_plan(model, in_place=in_place, solver="builtin", memory_of=memory_of)  # validates, or raises
+    assert plan.arena_bytes >= plan.proof.lower_bound_bytes == max(plan.live_bytes)
+    assert make_plan(model, in_place=in_place, solver="builtin", memory_of=memory_of) == plan
+
+
+@settings(max_examples=200)
+@given(networks())
+def test_working_in_place_never_raises_the_bound(model: Model) -> None:
+    over = make_plan(model, solver="builtin", memory_of=memory_of)
+    apart = make_plan(model, in_place=False, solver="builtin", memory_of=memory_of)
+    assert over.proof.lower_bound_bytes <= apart.proof.lower_bound_bytes

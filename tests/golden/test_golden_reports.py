@@ -1,6 +1,7 @@
 """Reports as people see them, kept as files beside this one.
 
-After a wanted change: `python -m tests.golden.test_golden_reports` writes them anew; read the difference before committing.
+After a wanted change: `python -m tests.golden.test_golden_reports` writes them anew; read the difference before
+committing.
 """
 
 from __future__ import annotations

@@ -36,9 +36,9 @@ class ModelType(_StringType):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Shipped names, then files."""
-        from tinydeploy.cli.catalog import entries
+        from tinydeploy.catalog import entries
 
-        names = [e.name for e in entries() if self.networks or e.kind == "model"]
+        names = [e.name for e in entries() if self.networks or e.path is not None]
         items = [CompletionItem(name) for name in names if name.startswith(incomplete)]
         return [*items, CompletionItem(incomplete, type="file")]
 

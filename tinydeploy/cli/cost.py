@@ -23,15 +23,15 @@ def command(model: str, board: str | None, bits: int, format_: str) -> None:
     Example:
       tinydeploy cost mobilenet_v2 --bits 32
     """
-    from tinydeploy import pipeline
     from tinydeploy.boards import find_board
+    from tinydeploy.catalog import load
     from tinydeploy.cost.latency import estimate
     from tinydeploy.cost.table import cost_table
     from tinydeploy.report.costs import cost_document
 
     with progress() as stage:
         stage("reading the model")
-        table = cost_table(pipeline.load(model))
+        table = cost_table(load(model))
         modelled = estimate(table, find_board(board)) if board is not None else None
     options = {"board": board, "bits": bits}
     emit(cost_document(table, provenance(options), bits=bits, estimate=modelled), format_)

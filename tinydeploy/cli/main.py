@@ -29,6 +29,10 @@ _EPILOG = (
 )
 
 
+class OutputClosedError(Exception):
+    """Whoever read standard output has gone. Not an `OSError`, which click would end with code 1: "does not fit"."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands are modules of this package, each with a click command called `command`."""
 
@@ -43,6 +47,13 @@ class LazyGroup(click.Group):
         found = importlib.import_module(f"tinydeploy.cli.{cmd_name}").command
         assert isinstance(found, click.Command)
         return found
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise OutputClosedError from error
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -88,8 +99,8 @@ def run(args: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         _say("interrupted")
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone. Python would complain once more when it flushes at exit.
+    except (OutputClosedError, BrokenPipeError):
+        # Python would complain once more when it flushes at exit.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE

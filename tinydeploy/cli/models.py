@@ -16,7 +16,16 @@ def command(format_: str) -> None:
     Example:
       tinydeploy models
     """
-    from tinydeploy.cli.catalog import entries
-    from tinydeploy.report.listings import models_document
+    from tinydeploy.catalog import entries
+    from tinydeploy.report.listings import ModelFacts, models_document
 
-    emit(models_document(entries(), provenance({})), format_)
+    facts = [
+        ModelFacts(
+            e.name,
+            "network" if e.path is None else "model",
+            e.about,
+            None if e.path is None else e.path.stat().st_size,
+        )
+        for e in entries()
+    ]
+    emit(models_document(facts, provenance({})), format_)

@@ -152,7 +152,7 @@ def _layers(costs: CostTable, estimate: Estimate | None) -> Table:
         for row, modelled in zip(rows, estimate.layers, strict=True):
             row += [f"{1e3 * modelled.seconds:.3f}", modelled.bound]
     peak = costs.totals.peak_layer
-    note = "computed from the model; the marked layer has the most activations (elements, input + output)"
+    note = "computed from the model; in + out: activations in elements"
     if estimate is not None:
         note += "; ms modelled"
     marked = frozenset() if peak is None else frozenset({peak})

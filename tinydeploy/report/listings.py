@@ -13,7 +13,7 @@ from tinydeploy.units import kib
 
 
 @dataclass(frozen=True)
-class ModelEntry:
+class ModelFacts:
     """A model or network that is shipped. `kind` is `model` (a .tflite file) or `network` (without weights)."""
 
     name: str
@@ -80,7 +80,7 @@ def board_document(board: Board, provenance: Provenance) -> Document:
     )
     rows = tuple(
         (
-            r.name,
+            f"{r.name} *" if r in (board.ram, board.flash) else r.name,
             r.kind.value,
             f"0x{r.base:08X}",
             number(r.bytes),
@@ -104,7 +104,7 @@ def board_document(board: Board, provenance: Provenance) -> Document:
     blocks: list[Block] = [
         Line(f"{board.name} ({board.id})", "title"),
         Facts("", tuple(pairs)),
-        Table("", columns, rows, marked, note="marked: where programs start, and where stack and static data lie"),
+        Table("", columns, rows, marked, note="*: where programs start, and where stack and static data lie"),
         Facts("sources", tuple(sources)),
         *(Line(note) for note in board.notes),
         told(provenance),
@@ -170,7 +170,7 @@ def operators_document(kinds: Sequence[OperatorKind], provenance: Provenance) ->
     return Document((Table("", columns, rows, note=note), told(provenance)), data)
 
 
-def models_document(entries: Sequence[ModelEntry], provenance: Provenance) -> Document:
+def models_document(entries: Sequence[ModelFacts], provenance: Provenance) -> Document:
     """The shipped models and networks."""
     columns = (Column("name"), Column("kind"), Column("bytes", True), Column("what"))
     rows = tuple((e.name, e.kind, "" if e.bytes is None else number(e.bytes), e.about) for e in entries)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as stdlib_json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -245,3 +246,14 @@ def test_verdicts() -> None:
     assert "operator 0 (CONV_2D)" in wrong.text
     assert "[0, 1, 2, 3]: -5, not -4" in wrong.text
     assert verdict(None, "the package is missing").text == "not verified: the package is missing"
+
+
+def test_the_page_on_json_names_every_key(planned: Any) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"[a-z_0-9]+", page))
+    document = run_document(planned, reports.run_facts(), reports.OUTPUTS, reports.DIFFERENT, reports.PROVENANCE)
+    for key, value in document.data.items():
+        assert key in words, key
+        inner = value[0] if isinstance(value, list) and value else value
+        if isinstance(inner, dict) and key not in ("kinds", "totals"):
+            assert not set(inner) - words, (key, set(inner) - words)

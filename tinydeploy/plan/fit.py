@@ -21,7 +21,7 @@ KINDS: Mapping[str, str] = {
     "weights": "computed",
     "code": "estimated",
 }
-_WEAKEST_FIRST = ("estimated", "modelled", "measured", "emulated", "computed")
+_WEAKEST_FIRST = ("estimated", "modelled", "given", "measured", "emulated", "computed")
 
 
 @dataclass(frozen=True)

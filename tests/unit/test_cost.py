@@ -117,6 +117,26 @@ def test_reshaping_costs_nothing_and_is_not_another_activation() -> None:
     assert table.totals.peak_activations == 64
 
 
+def test_arithmetic_without_macs_by_hand() -> None:
+    net = NetworkBuilder("ops")
+    x = net.input((1, 6, 6, 3))
+    x = net.max_pool(x, 3, stride=1)
+    x = net.avg_pool(x, 2)
+    x = net.logistic(net.add(x, net.constant((1, 1, 1, 3), name="offset")))
+    x = net.softmax(net.global_average_pool(x))
+    table = cost_table(net.build(x))
+    by_opcode = {layer.opcode: layer for layer in table.layers}
+    assert by_opcode["MAX_POOL_2D"].ops == 4 * 4 * 3 * 9  # a comparison for each window element
+    assert by_opcode["AVERAGE_POOL_2D"].ops == 2 * 2 * 3 * 4
+    assert by_opcode["ADD"].ops == by_opcode["LOGISTIC"].ops == by_opcode["MEAN"].ops == 12
+    assert by_opcode["SOFTMAX"].ops == 5 * 3
+    assert by_opcode["ADD"].table_bytes == 3  # a constant operand, not a weight of a MAC
+    assert by_opcode["MEAN"].table_bytes == 0  # its axes are known beforehand
+    assert table.totals.ops == sum(layer.ops for layer in table.layers)
+    assert (table.totals.macs, table.totals.params, table.totals.table_bytes) == (0, 0, 3)
+    assert all(layer.counted for layer in table.layers)
+
+
 def test_one_tensor_on_both_sides_is_one_activation() -> None:
     net = NetworkBuilder("twice")
     x = net.input((1, 10))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tinydeploy.cost import CostTable, cost_table
-from tinydeploy.operators.registry import kind_of
+from tinydeploy.operators.registry import kind_of, kinds
 from tinydeploy.tflite import read_model
 
 
@@ -64,3 +64,9 @@ def test_parameters_are_what_the_kinds_say() -> None:
         for op, layer in zip(model.operators, cost_table(model).layers, strict=True):
             kind = kind_of(op.opcode)
             assert kind is None or layer.params == kind.work(model, op).params, f"{path.name}: {op}"
+
+
+def test_the_page_on_costs_names_every_operator() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "costs.md").read_text(encoding="utf-8")
+    _, _, section = page.partition("## OP: arithmetic that is not a MAC")
+    assert [kind.opcode for kind in kinds() if f"`{kind.opcode}`" not in section.partition("\n## ")[0]] == []

@@ -54,6 +54,16 @@ def test_the_larger_branch_counts() -> None:
     assert (field.rows, field.columns, field.whole) == (7, 5, False)
 
 
+def test_moving_elements_around_does_not_widen_the_field() -> None:
+    net = NetworkBuilder("moves")
+    x = net.reshape(net.input((1, 1024)), (1, 32, 32, 1))
+    narrow, wide = net.conv2d(x, 2, (3, 1), padding=Padding.SAME), net.conv2d(x, 2, 5, padding=Padding.SAME)
+    both = net.pad(net.concat([narrow, wide]), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    layers = cost_table(net.build(net.transpose(both, (0, 3, 1, 2)))).layers
+    seen = [(layer.receptive_field.rows, layer.receptive_field.columns) for layer in layers]
+    assert seen == [(1, 1), (3, 1), (5, 5), (5, 5), (5, 5), (5, 5)]
+
+
 def test_pooling_everything_sees_the_whole_input() -> None:
     net = NetworkBuilder("whole")
     x = net.conv2d(net.input((1, 32, 20, 4)), 4, 3)

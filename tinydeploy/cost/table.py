@@ -25,6 +25,7 @@ from tinydeploy.operators.registry import kind_of
 
 _T = TypeVar("_T")
 _Constants = list[tuple[Tensor, Role]]
+_MOVES_ONLY = ("CONCATENATION", "TRANSPOSE")
 _UNKNOWN = Work(counted="not counted: tinydeploy has no rules for this operator")
 
 
@@ -186,7 +187,7 @@ def _layer(model: Model, op: Operator, fields: dict[int, ReceptiveField]) -> tup
         output_bytes=sum(t.bytes for t in results),
         macs=work.macs,
         ops=work.ops,
-        counted=work.counted,
+        counted=work.counted or "nothing but MACs",
         known=kind is not None,
         alias=kind is not None and _ask(model, op, lambda: kind.memory(model, op)).alias is not None,
         receptive_field=field,
@@ -229,6 +230,8 @@ def _receptive_field(
     window = kind.window(model, op) if kind else None
     if window is not None:
         return through(field, window)
+    if op.opcode in _MOVES_ONLY or (kind and kind.memory(model, op).alias is not None):
+        return field  # each output element is one input element
     if kind is None and op.outputs and model.output_of(op).shape == model.tensors[op.inputs[0]].shape:
         return field  # nothing is known but that it keeps the shape: taken as element-wise
     if isinstance(op.attrs, TransposeConvAttrs):

@@ -54,9 +54,7 @@ def test_an_extent_is_the_number_of_window_positions(
 
 
 @given(st.integers(1, 40), small, small, st.integers(1, 4))
-def test_same_pads_just_enough_and_the_odd_element_after(
-    extent: int, kernel: int, stride: int, dilation: int
-) -> None:
+def test_same_pads_just_enough_and_the_odd_element_after(extent: int, kernel: int, stride: int, dilation: int) -> None:
     out = window_output(extent, kernel, stride, dilation, Padding.SAME)
     assert (out - 1) * stride < extent <= out * stride
     before, after = window_padding(extent, out, kernel, stride, dilation, Padding.SAME)

@@ -7,8 +7,20 @@
 #ifndef TD_KERNELS_H
 #define TD_KERNELS_H
 
+#include "td_add.h"
+#include "td_average_pool_2d.h"
 #include "td_conv_2d.h"
+#include "td_copy.h"
 #include "td_depthwise_conv_2d.h"
+#include "td_dequantize.h"
 #include "td_fully_connected.h"
+#include "td_lookup.h"
+#include "td_max_pool_2d.h"
+#include "td_mean.h"
+#include "td_mul.h"
+#include "td_pad.h"
+#include "td_quantize.h"
+#include "td_softmax.h"
+#include "td_transpose.h"
 
 #endif

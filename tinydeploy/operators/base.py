@@ -115,6 +115,10 @@ class KernelCall:
         object.__setattr__(self, "arrays", found)
 
 
+Emission = KernelCall | tuple[KernelCall, ...]
+"""What a step calls: one kernel by rows, or several in order, which then all compute the whole output."""
+
+
 class OperatorKind(ABC):
     """One opcode. Instances hold no state.
 
@@ -143,8 +147,8 @@ class OperatorKind(ABC):
         return None
 
     @abstractmethod
-    def emit(self, model: Model, op: Operator) -> KernelCall:
-        """The kernel call with its constant tables. Only after `check`, and only for models with data."""
+    def emit(self, model: Model, op: Operator) -> Emission:
+        """The kernel call, or calls, with their constant tables. Only after `check`, and only for models with data."""
 
 
 def refuse(

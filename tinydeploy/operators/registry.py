@@ -12,10 +12,27 @@ from tinydeploy.operators.base import OperatorKind
 def _registry() -> MappingProxyType[str, OperatorKind]:
     from tinydeploy.operators import (  # here, so that a family may import what lists it
         convolution,
+        elementwise,
         fully_connected,
+        lookup,
+        pooling,
+        quantization,
+        reduction,
+        reshaping,
+        softmax,
     )
 
-    families = (convolution, fully_connected)
+    families = (
+        convolution,
+        fully_connected,
+        elementwise,
+        pooling,
+        reduction,
+        reshaping,
+        softmax,
+        lookup,
+        quantization,
+    )
     found: dict[str, OperatorKind] = {}
     for family in families:
         for kind in family.KINDS:

@@ -1,0 +1,22 @@
+/* AVERAGE_POOL_2D, int8. */
+#ifndef TD_AVERAGE_POOL_2D_H
+#define TD_AVERAGE_POOL_2D_H
+
+#include "td_pool_2d.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* out = clamp(sum over the window / elements in it, rounded half away from zero). */
+typedef td_pool_2d_t td_average_pool_2d_t;
+
+/* window: room for kernel_h pointers. */
+void td_average_pool_2d(const td_average_pool_2d_t *op, uint8_t *arena, const td_tensor_t *in, const td_tensor_t *out,
+                        int32_t first_row, int32_t end_row, const int8_t **window);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,277 @@
+"""ADD, SUB, MUL: two inputs, with broadcasting, either of which may be constant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import cast
+
+from tinydeploy.ir import ActivationAttrs, DType, Model, Operator
+from tinydeploy.ir.shapes import broadcast_shape
+from tinydeploy.operators.base import (
+    ConstArray,
+    KernelCall,
+    Memory,
+    OperatorKind,
+    Window,
+    Work,
+    refuse,
+    require_dtype,
+    rows_of,
+)
+from tinydeploy.operators.fixed_point import f32, quantize_multiplier
+from tinydeploy.operators.rules import (
+    clamp_bounds,
+    constant_bytes,
+    index_table,
+    quantized,
+    require_arity,
+    require_data,
+    require_output,
+    require_shape,
+    require_size,
+    row_axes,
+)
+
+_MOST_AXES = 6  # of TensorFlow Lite Micro's broadcasting
+_LEFT_SHIFT = 20  # of both inputs of ADD and SUB, before their scales are applied
+
+Table = dict[str, int | float | ConstArray | None]
+
+
+class _Pairwise(OperatorKind):
+    """What the three share: the inputs' rules, and the walk over them."""
+
+    def work(self, model: Model, op: Operator) -> Work:
+        return Work(ops=model.output_of(op).elements, counted="one for each output element")
+
+    def memory(self, model: Model, op: Operator) -> Memory:
+        output = model.output_of(op)
+        rank = len(output.shape)
+        whole = (
+            i
+            for i, index in enumerate(op.inputs)
+            if index >= 0
+            and not model.tensor(index).constant
+            and model.tensor(index).dtype is output.dtype
+            and _extended(model.tensor(index).shape, rank) == output.shape
+        )
+        return Memory(in_place=tuple(whole))
+
+    def window(self, model: Model, op: Operator) -> Window | None:
+        source, output = model.input_of(op, 0), model.output_of(op)
+        if source is None or len(output.shape) != 4 or source.shape != output.shape:
+            return None
+        return Window(1, 1)
+
+    def check(self, model: Model, op: Operator) -> None:
+        if not isinstance(op.attrs, ActivationAttrs):
+            raise refuse(model, op, "its options are missing")
+        require_arity(model, op, 2)
+        output = require_output(model, op, DType.INT8)
+        inputs = [model.tensor(i) for i in op.inputs]
+        for tensor in inputs:
+            require_dtype(model, op, tensor, DType.INT8)
+            require_size(model, op, tensor)
+            quantized(model, op, tensor)
+            if tensor.constant:
+                require_data(model, op, tensor, "input")
+        if inputs[0].constant and inputs[1].constant:
+            raise refuse(model, op, "both inputs are constant")
+        if len(output.shape) > _MOST_AXES:
+            raise refuse(model, op, f"more than {_MOST_AXES} axes are not supported", tensor=output)
+        try:
+            shape = broadcast_shape(inputs[0].shape, inputs[1].shape)
+        except ValueError as e:
+            raise refuse(model, op, str(e)) from e
+        require_shape(model, op, output, shape)
+        clamp_bounds(model, op, op.attrs.activation, quantized(model, op, output))
+        try:
+            self._scaling(model, op)
+        except (ValueError, OverflowError) as e:
+            raise refuse(model, op, str(e)) from e
+
+    def _scaling(self, model: Model, op: Operator) -> tuple[Table, bool]:
+        """The fields that hold the arithmetic, and whether the kernel's `a` is the second input.
+
+        Raises ValueError or OverflowError for scales that do not fit.
+        """
+        raise NotImplementedError
+
+    def _call(self, model: Model, op: Operator, function: str) -> KernelCall:
+        scaling, swapped = self._scaling(model, op)
+        first, second = (model.tensor(i) for i in op.inputs)
+        a, b = (second, first) if swapped else (first, second)
+        output = model.output_of(op)
+        oq = quantized(model, op, output)
+        low, high = clamp_bounds(model, op, cast(ActivationAttrs, op.attrs).activation, oq)
+        walk = pair_walk(a.shape, b.shape, output.shape)
+        table: Table = {
+            "a_data": constant_bytes(a),
+            "b_data": constant_bytes(b),
+            "outer": index_table(walk.outer),
+            "axes": len(walk.outer),
+            "a_row": walk.a.row_elements,
+            "b_row": walk.b.row_elements,
+            "columns": walk.columns,
+            "depth": walk.depth,
+            "a_column": walk.a.column_step,
+            "b_column": walk.b.column_step,
+            "a_depth": walk.a.depth_step,
+            "b_depth": walk.b.depth_step,
+            **scaling,
+            "out_zero": oq.zero_point,
+            "out_min": low,
+            "out_max": high,
+        }
+        # where an input is constant the kernel looks at its data alone, and gets the other's tensor twice
+        tensors = (b.index if a.constant else a.index, a.index if b.constant else b.index)
+        return KernelCall(function, function.removeprefix("td_"), table, tensors, output.index, rows=rows_of(output)[0])
+
+
+def _extended(shape: Sequence[int], rank: int) -> tuple[int, ...]:
+    return (1,) * (rank - len(shape)) + tuple(shape)
+
+
+@dataclass(frozen=True)
+class Side:
+    """How one input is walked inside a row: elements from column to column and inside a column, 0 where it stays."""
+
+    row_elements: int
+    column_step: int
+    depth_step: int
+
+
+@dataclass(frozen=True)
+class PairWalk:
+    """How the kernels walk two inputs; the fields are explained in td_add.h."""
+
+    outer: tuple[tuple[int, int, int], ...]
+    columns: int
+    depth: int
+    a: Side
+    b: Side
+
+
+def pair_walk(a: Sequence[int], b: Sequence[int], output: Sequence[int]) -> PairWalk:
+    """The walk over inputs of shapes `a` and `b` that broadcast to `output`, with as few axes as possible."""
+    rank = len(output)
+    out, left, right = row_axes(output), row_axes(_extended(a, rank)), row_axes(_extended(b, rank))
+    outer: list[tuple[int, int, int]] = []
+    for axis in reversed(range(len(out.outer))):
+        extent = out.outer[axis]
+        if extent == 1:
+            continue
+        steps = tuple(0 if o[axis] == 1 else prod(o[axis + 1 :]) for o in (left.outer, right.outer))
+        if outer and all(outer[-1][0] * outer[-1][1 + i] == steps[i] for i in (0, 1)):
+            outer[-1] = (outer[-1][0] * extent, outer[-1][1], outer[-1][2])
+        else:
+            outer.append((extent, steps[0], steps[1]))
+    sides = [
+        Side(
+            side.row_elements,
+            0 if side.columns == 1 else side.depth,
+            0 if side.depth == 1 and out.depth > 1 else 1,
+        )
+        for side in (left, right)
+    ]
+    columns, depth = out.columns, out.depth
+    if depth == 1 and columns > 1:
+        sides = [Side(s.row_elements, 0, s.column_step) for s in sides]
+        columns, depth = 1, columns
+    elif columns > 1 and all(s.column_step == depth * s.depth_step for s in sides):
+        sides = [Side(s.row_elements, 0, s.depth_step) for s in sides]
+        columns, depth = 1, columns * depth
+    return PairWalk(tuple(outer) or ((1, 0, 0),), columns, depth, sides[0], sides[1])
+
+
+def _smaller_than_one(real: float, what: str) -> tuple[int, int]:
+    """(multiplier, right shift) of a factor in (0, 1), the only ones for which the reference does not stop."""
+    if not 0.0 < real < 1.0:
+        raise ValueError(f"the {what} needs a factor of {real:g}, which is not between 0 and 1")
+    multiplier, shift = quantize_multiplier(real)
+    if shift > 0:
+        raise ValueError(f"the {what} needs a factor of {real:g}, which is too close to 1")
+    return multiplier, -shift
+
+
+class Add(_Pairwise):
+    """ADD: both inputs on a scale twice the larger one's, 2^20 times finer."""
+
+    opcode = "ADD"
+
+    def _factors(self, first: float, second: float, output: float) -> tuple[float, float, float]:
+        """The factors of both inputs and of the sum; in double precision for ADD."""
+        twice = 2 * max(first, second)
+        return first / twice, second / twice, twice / ((1 << _LEFT_SHIFT) * output)
+
+    def _scaling(self, model: Model, op: Operator) -> tuple[Table, bool]:
+        quants = [quantized(model, op, model.tensor(i)) for i in op.inputs]
+        oq = quantized(model, op, model.output_of(op))
+        real = self._factors(quants[0].scale, quants[1].scale, oq.scale)
+        factors = [_smaller_than_one(r, what) for r, what in zip(real, ("first input", "second input"), strict=False)]
+        multiplier, shift = _smaller_than_one(real[2], "sum")
+        if shift == 0 and multiplier != 0:
+            raise ValueError(f"the output's scale {oq.scale:g} is too small beside the inputs'")
+        swapped = quants[1].scale > quants[0].scale
+        a, b = (1, 0) if swapped else (0, 1)
+        # the larger scale's factor is exactly 1/2: x · 2^20 · 1/2; with 32 bits of multiplier and a shift of 1 the
+        # other's may be 1/2 as well
+        b_multiplier, b_shift = factors[b]
+        if b_shift == 0:
+            b_multiplier, b_shift = 2 * b_multiplier, 1
+        b_high, b_low = b_multiplier >> 11, b_multiplier & 2047
+        signs = (1, -1 if self.opcode == "SUB" else 1)
+        a_factor = signs[a] << (_LEFT_SHIFT - 1)
+        table: Table = {
+            "a_factor": a_factor,
+            "sum_bias": -a_factor * quants[a].zero_point,
+            "b_high": b_high,
+            "b_low": b_low,
+            "b_bias_high": -b_high * quants[b].zero_point,
+            "b_bias_low": (1 << 10) - b_low * quants[b].zero_point,
+            "b_shift": b_shift,
+            "b_sign": signs[b],
+            "out_multiplier": multiplier,
+            "out_shift": shift or 1,
+        }
+        return table, swapped
+
+    def emit(self, model: Model, op: Operator) -> KernelCall:
+        return self._call(model, op, "td_add")
+
+
+class Sub(Add):
+    """SUB: as ADD with the second input's sign changed, and its factors computed in single precision."""
+
+    opcode = "SUB"
+
+    def _factors(self, first: float, second: float, output: float) -> tuple[float, float, float]:
+        twice = f32(2 * max(first, second))
+        return f32(first / twice), f32(second / twice), f32(twice / f32((1 << _LEFT_SHIFT) * output))
+
+
+class Mul(_Pairwise):
+    """MUL."""
+
+    opcode = "MUL"
+
+    def _scaling(self, model: Model, op: Operator) -> tuple[Table, bool]:
+        first, second = (quantized(model, op, model.tensor(i)) for i in op.inputs)
+        oq = quantized(model, op, model.output_of(op))
+        multiplier, shift = quantize_multiplier(first.scale * second.scale / oq.scale)
+        table: Table = {
+            "multiplier": multiplier,
+            "left": max(shift, 0),
+            "right": max(-shift, 0),
+            "a_zero": first.zero_point,
+            "b_zero": second.zero_point,
+        }
+        return table, False
+
+    def emit(self, model: Model, op: Operator) -> KernelCall:
+        return self._call(model, op, "td_mul")
+
+
+KINDS: tuple[OperatorKind, ...] = (Add(), Sub(), Mul())

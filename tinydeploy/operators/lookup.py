@@ -1,0 +1,153 @@
+"""Functions of one int8: LOGISTIC, TANH, RELU, RELU6, HARD_SWISH, as 256-byte tables made at generation time."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from math import frexp
+
+import numpy as np
+
+from tinydeploy.ir import DType, Model, Operator, Quantization, Tensor
+from tinydeploy.operators.base import ConstArray, KernelCall, Memory, OperatorKind, Window, Work, refuse, rows_of
+from tinydeploy.operators.fixed_functions import input_radius, logistic, tanh
+from tinydeploy.operators.fixed_point import (
+    f32,
+    quantize_multiplier,
+    requantize,
+    round_half_away,
+    round_shift,
+    wrap32,
+)
+from tinydeploy.operators.rules import quantized, require_arity, require_computed, require_output, require_shape
+
+_INTEGER_BITS = 4  # of the input of LOGISTIC and TANH
+
+
+def clamp8(value: int) -> int:
+    """`value` saturated to int8."""
+    return max(-128, min(127, value))
+
+
+def table_of(function: Callable[[int], int], source: DType = DType.INT8) -> ConstArray:
+    """A function of an 8-bit type as bytes, by the byte of its argument."""
+    values = [function(byte - 256 if source is DType.INT8 and byte > 127 else byte) & 255 for byte in range(256)]
+    return ConstArray("uint8_t", np.array(values, np.uint8), "table")
+
+
+def lookup_call(source: Tensor, output: Tensor, table: ConstArray) -> KernelCall:
+    """A call of td_lookup."""
+    rows, row_bytes = rows_of(output)
+    fields: dict[str, int | float | ConstArray | None] = {"table": table, "row_bytes": row_bytes}
+    return KernelCall("td_lookup", "lookup", fields, (source.index,), output.index, rows=rows)
+
+
+class Unary(OperatorKind):
+    """What element-wise functions of one input share. Also serves float networks, with their costs."""
+
+    def work(self, model: Model, op: Operator) -> Work:
+        return Work(ops=model.output_of(op).elements, counted="one for each output element")
+
+    def memory(self, model: Model, op: Operator) -> Memory:
+        source, output = model.tensor(op.inputs[0]), model.output_of(op)
+        return Memory(in_place=(0,) if source.dtype.bytes == output.dtype.bytes else ())
+
+    def window(self, model: Model, op: Operator) -> Window | None:
+        return Window(1, 1) if len(model.output_of(op).shape) == 4 else None
+
+
+class _Function(Unary):
+    """int8 to int8."""
+
+    def check(self, model: Model, op: Operator) -> None:
+        require_arity(model, op, 1)
+        source, output = require_computed(model, op, 0, DType.INT8), require_output(model, op, DType.INT8)
+        require_shape(model, op, output, source.shape)
+        sq, oq = quantized(model, op, source), quantized(model, op, output)
+        try:
+            self.function(sq, oq)
+        except (ValueError, OverflowError) as e:
+            raise refuse(model, op, str(e)) from e
+
+    @abstractmethod
+    def function(self, source: Quantization, output: Quantization) -> Callable[[int], int]:
+        """The function on int8 values. Raises ValueError for scales with which the reference does not run."""
+
+    def emit(self, model: Model, op: Operator) -> KernelCall:
+        source, output = model.tensor(op.inputs[0]), model.output_of(op)
+        function = self.function(quantized(model, op, source), quantized(model, op, output))
+        return lookup_call(source, output, table_of(function))
+
+
+def _fixed_point_input(source: Quantization) -> tuple[Callable[[int], int], int]:
+    """(difference from the zero point → fixed-point input, radius beyond which the function is saturated)."""
+    fraction, shift = frexp(source.scale * (1 << (31 - _INTEGER_BITS)))
+    if not 0 <= shift <= 62:
+        raise ValueError(f"an input scale of {source.scale:g} is out of range")
+    multiplier = round_half_away(fraction * (1 << 31))
+    return lambda x: requantize(x, multiplier, shift), input_radius(_INTEGER_BITS, shift)
+
+
+def _saturating(source: Quantization, inner: Callable[[int], int]) -> Callable[[int], int]:
+    """`inner` of the fixed-point input, and the ends of int8 beyond its radius."""
+    scaled, radius = _fixed_point_input(source)
+
+    def function(value: int) -> int:
+        x = value - source.zero_point
+        if x <= -radius:
+            return -128
+        if x >= radius:
+            return 127
+        return clamp8(inner(scaled(x)))
+
+    return function
+
+
+class Logistic(_Function):
+    """LOGISTIC; the output's zero point must be −128, its scale is taken to be 1/256."""
+
+    opcode = "LOGISTIC"
+
+    def function(self, source: Quantization, output: Quantization) -> Callable[[int], int]:
+        if output.zero_point != -128:
+            raise ValueError(f"the output's zero point must be -128, not {output.zero_point}")
+        return _saturating(source, lambda x: round_shift(logistic(x, _INTEGER_BITS), 23) - 128)
+
+
+class Tanh(_Function):
+    """TANH; the output's quantization is taken to be scale 1/128, zero point 0."""
+
+    opcode = "TANH"
+
+    def function(self, source: Quantization, output: Quantization) -> Callable[[int], int]:
+        return _saturating(source, lambda x: round_shift(tanh(x, _INTEGER_BITS), 24))
+
+
+class Relu(_Function):
+    """RELU: rescaled to the output's quantization, not below its zero point."""
+
+    opcode = "RELU"
+
+    def function(self, source: Quantization, output: Quantization) -> Callable[[int], int]:
+        multiplier, shift = quantize_multiplier(f32(source.scale / output.scale))
+
+        def function(value: int) -> int:
+            scaled = wrap32(output.zero_point + requantize(value - source.zero_point, multiplier, shift))
+            return clamp8(max(output.zero_point, scaled))
+
+        return function
+
+
+class Relu6(_Function):
+    """RELU6: a clamp on the input's quantization; TensorFlow Lite Micro does not rescale to the output's."""
+
+    opcode = "RELU6"
+
+    def function(self, source: Quantization, output: Quantization) -> Callable[[int], int]:
+        six = round_half_away(f32(6.0 / source.scale)) + source.zero_point
+        if six >= 1 << 31:
+            raise ValueError(f"an input scale of {source.scale:g} is out of range")
+        return lambda value: min(clamp8(six), max(source.zero_point, value))
+
+
+KINDS: tuple[OperatorKind, ...] = (Logistic(), Tanh(), Relu(), Relu6())

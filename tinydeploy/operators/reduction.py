@@ -1,0 +1,120 @@
+"""MEAN over constant axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tinydeploy.ir import DType, Model, Operator, ReducerAttrs
+from tinydeploy.ir.shapes import normal_axis
+from tinydeploy.operators.base import KernelCall, OperatorKind, Work, refuse, rows_of
+from tinydeploy.operators.fixed_point import quantize_multiplier
+from tinydeploy.operators.rules import (
+    integers,
+    quantized,
+    require_arity,
+    require_computed,
+    require_integers,
+    require_output,
+    require_shape,
+    strides,
+)
+
+_MOST_ELEMENTS = 1 << 23  # that make one output element: their sum stays inside int32
+
+
+@dataclass(frozen=True)
+class Run:
+    """Neighbouring axes walked as one: `extent` steps of `step` elements."""
+
+    extent: int
+    step: int
+
+
+def runs_of(shape: Sequence[int], reduced: frozenset[int]) -> tuple[list[Run], list[Run]]:
+    """(kept, reduced) runs of axes, the innermost first; axes of extent 1 are left out."""
+    found: tuple[list[Run], list[Run]] = ([], [])
+    previous: bool | None = None
+    steps = strides(shape)
+    for axis in reversed(range(len(shape))):
+        if shape[axis] == 1:
+            continue
+        kind = axis in reduced
+        if kind is previous:
+            found[kind][-1] = Run(found[kind][-1].extent * shape[axis], found[kind][-1].step)
+        else:
+            found[kind].append(Run(shape[axis], steps[axis]))
+        previous = kind
+    return found
+
+
+def mean_scale(input_scale: float, output_scale: float, elements: int) -> tuple[int, int]:
+    """(multiplier, shift) with the division by `elements` in it, as QuantizedMeanOrSum of TensorFlow Lite."""
+    multiplier, shift = quantize_multiplier(input_scale / output_scale)
+    extra = min(elements.bit_length() - 1, 32, 31 + shift)
+    return (multiplier << extra) // elements, shift - extra
+
+
+class Mean(OperatorKind):
+    """MEAN."""
+
+    opcode = "MEAN"
+
+    def work(self, model: Model, op: Operator) -> Work:
+        return Work(ops=model.tensor(op.inputs[0]).elements, counted="one addition for each input element")
+
+    def check(self, model: Model, op: Operator) -> None:
+        if not isinstance(op.attrs, ReducerAttrs):
+            raise refuse(model, op, "its options are missing")
+        require_arity(model, op, 2)
+        source, output = require_computed(model, op, 0, DType.INT8), require_output(model, op, DType.INT8)
+        rank = len(source.shape)
+        try:
+            axes = frozenset(normal_axis(a, rank) for a in require_integers(model, op, 1, "axes"))
+        except ValueError as e:
+            raise refuse(model, op, str(e)) from e
+        shape = [1 if i in axes else n for i, n in enumerate(source.shape) if op.attrs.keep_dims or i not in axes]
+        require_shape(model, op, output, shape)
+        if max(len(runs) for runs in runs_of(source.shape, axes)) > 2:
+            raise refuse(model, op, "more than two separate runs of axes are not supported")
+        if source.elements // output.elements > _MOST_ELEMENTS:
+            raise refuse(model, op, f"a mean of more than {_MOST_ELEMENTS} elements is not supported")
+        sq, oq = quantized(model, op, source), quantized(model, op, output)
+        try:
+            quantize_multiplier(sq.scale / oq.scale)
+        except ValueError as e:
+            raise refuse(model, op, str(e)) from e
+
+    def emit(self, model: Model, op: Operator) -> KernelCall:
+        source, output = model.tensor(op.inputs[0]), model.output_of(op)
+        rank = len(source.shape)
+        axes = frozenset(normal_axis(a, rank) for a in integers(model.tensor(op.inputs[1]).data or b""))
+        kept, reduced = ([*runs, Run(1, 0), Run(1, 0)][:2] for runs in runs_of(source.shape, axes))
+        elements = source.elements // output.elements
+        sq, oq = quantized(model, op, source), quantized(model, op, output)
+        multiplier, shift = mean_scale(sq.scale, oq.scale, elements)
+        rows, row_bytes = rows_of(output)
+        return KernelCall(
+            "td_mean",
+            "mean",
+            {
+                "keep_inner": kept[0].extent,
+                "keep_outer_step": kept[1].step,
+                "keep_inner_step": kept[0].step,
+                "reduce_outer": reduced[1].extent,
+                "reduce_inner": reduced[0].extent,
+                "reduce_outer_step": reduced[1].step,
+                "reduce_inner_step": reduced[0].step,
+                "row_elements": row_bytes,
+                "zero_sum": elements * sq.zero_point,
+                "multiplier": multiplier,
+                "shift": shift,
+                "out_zero": oq.zero_point,
+            },
+            (source.index,),
+            output.index,
+            rows=rows,
+        )
+
+
+KINDS: tuple[OperatorKind, ...] = (Mean(),)

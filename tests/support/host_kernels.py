@@ -1,0 +1,329 @@
+"""Runs operators on this computer: the firmware's kernels, compiled with sanitizers, called as an image calls them.
+
+A batch of cases becomes one C program that reads the inputs from standard input and writes the outputs to standard
+output. What an operator emits is turned into C by the few lines here, not by the code generator, so that the two can
+be tested apart. Every tensor lies between poisoned bytes: an access outside of it ends the run with a report.
+
+    outputs = run_operator_on_host(model_bytes, [x])
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tinydeploy.ir import Model, Operator
+from tinydeploy.operators.base import ConstArray, KernelCall, OperatorKind, rows_of
+from tinydeploy.operators.registry import kind_of
+from tinydeploy.resources import firmware_dir
+from tinydeploy.tflite import parse_model
+
+Array = NDArray[Any]
+
+WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror")
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g")
+_GAP = 64
+_GARBAGE = 0x5A
+
+WHOLE, ROWS, RINGS, IN_PLACE = "whole", "rows", "rings", "in place"
+"""One call; one call for each row, the last row first; rings of as few rows as the window needs; over an input."""
+
+
+@dataclass(frozen=True)
+class HostCase:
+    """One run of a model of one operator. `place` is the input position that an output in place lies over."""
+
+    data: bytes
+    inputs: tuple[Array, ...]
+    mode: str = WHOLE
+    place: int = 0
+
+
+def host_compiler() -> str:
+    """gcc or clang, or a skip."""
+    for name in ("gcc", "clang", "cc"):
+        if found := shutil.which(name):
+            return found
+    pytest.skip("no C compiler on this computer: install gcc or clang")
+
+
+def run_operator_on_host(data: bytes, inputs: Sequence[Array], mode: str = WHOLE, place: int = 0) -> list[Array]:
+    """The outputs of a model of one operator."""
+    return run_on_host([HostCase(data, tuple(inputs), mode, place)])[0]
+
+
+def run_on_host(cases: Sequence[HostCase]) -> list[list[Array]]:
+    """The outputs of each case. Fails with the sanitizers' report where there is one."""
+    programs = [_Program(i, case) for i, case in enumerate(cases)]
+    text = "\n".join([_PRELUDE, *(p.source() for p in programs), "int main(void)", "{"])
+    text += "".join(f"\n    case_{i}();" for i in range(len(cases))) + "\n    return 0;\n}\n"
+    given = b"".join(p.given for p in programs)
+    with tempfile.TemporaryDirectory() as folder:
+        source, binary = Path(folder, "cases.c"), Path(folder, "cases")
+        source.write_text(text)
+        includes = [f"-I{firmware_dir() / d}" for d in ("include", "kernels")]
+        options = [*WARNINGS, *SANITIZERS, "-O0", "-Wno-unused-function"]
+        _compile([host_compiler(), *options, *includes, str(source), *_kernel_objects(), "-o", str(binary)])
+        done = subprocess.run([str(binary)], input=given, capture_output=True, check=False)
+    if done.returncode:
+        pytest.fail(f"the kernels ended with code {done.returncode}:\n{done.stderr.decode(errors='replace')[:6000]}")
+    written = done.stdout
+    results = []
+    for program in programs:
+        outputs = []
+        for tensor in (program.model.tensor(i) for i in program.op.outputs):
+            raw, written = written[: tensor.bytes], written[tensor.bytes :]
+            outputs.append(np.frombuffer(raw, tensor.dtype.label).reshape(tensor.shape))
+        results.append(outputs)
+    assert not written
+    return results
+
+
+def _compile(command: Sequence[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.fail(f"{' '.join(command[:3])} … failed:\n{done.stderr[:6000]}")
+
+
+@cache
+def _kernel_objects() -> tuple[str, ...]:
+    """The kernels, compiled once for a test run."""
+    folder = Path(tempfile.mkdtemp(prefix="tinydeploy-kernels-"))
+    objects = []
+    for source in sorted((firmware_dir() / "kernels").glob("*.c")):
+        target = folder / f"{source.stem}.o"
+        options = [*WARNINGS, *SANITIZERS, "-O1", f"-I{firmware_dir() / 'include'}"]
+        _compile([host_compiler(), *options, "-c", str(source), "-o", str(target)])
+        objects.append(str(target))
+    return tuple(objects)
+
+
+def single_operator(data: bytes) -> tuple[Model, Operator, OperatorKind]:
+    """The model of a file with one operator, which has been checked."""
+    model = parse_model(data)
+    (op,) = model.operators
+    kind = kind_of(op.opcode)
+    assert kind is not None, op.opcode
+    kind.check(model, op)
+    return model, op, kind
+
+
+_PRELUDE = """\
+#include <sanitizer/asan_interface.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "td_kernels.h"
+
+static void give(void *to, size_t count)
+{
+    if (fread(to, 1, count, stdin) != count) {
+        exit(99);
+    }
+}
+
+static void take(const void *from, size_t count)
+{
+    if (fwrite(from, 1, count, stdout) != count) {
+        exit(98);
+    }
+}
+"""
+
+
+class _Program:
+    """One case as a C function."""
+
+    def __init__(self, number: int, case: HostCase) -> None:
+        self.number, self.case = number, case
+        self.model, self.op, self.kind = single_operator(case.data)
+        model, op = self.model, self.op
+        emitted = self.kind.emit(model, op)
+        self.calls: tuple[KernelCall, ...] = emitted if isinstance(emitted, tuple) else (emitted,)
+        assert len(model.inputs) == len(case.inputs)
+        for index, array in zip(model.inputs, case.inputs, strict=True):
+            tensor = model.tensor(index)
+            assert array.shape == tensor.shape and array.dtype == np.dtype(tensor.dtype.label)
+        self.given = b"".join(np.ascontiguousarray(a).tobytes() for a in case.inputs)
+        window = self.kind.window(model, op)
+        self.window = window
+        self.rings = {}
+        if case.mode == RINGS:
+            assert window is not None, "only operators with a window can stream"
+            first = model.tensor(op.inputs[0])
+            least = min(window.kernel_h, first.shape[1])
+            same = {i for i in op.inputs if model.tensor(i).shape == first.shape and not model.tensor(i).constant}
+            self.rings = {i: least for i in same} | {op.outputs[0]: 1}
+        self.offsets: dict[int, int] = {}
+        at = _GAP
+        for index in dict.fromkeys((*model.inputs, *op.outputs)):
+            if case.mode == IN_PLACE and index in op.outputs:
+                self.offsets[index] = self.offsets[op.inputs[case.place]]
+                continue
+            self.offsets[index] = at
+            at += -(-self._kept(index) // 16) * 16 + _GAP
+        self.arena = at
+
+    def _rows(self, index: int) -> tuple[int, int]:
+        return rows_of(self.model.tensor(index))
+
+    def _kept(self, index: int) -> int:
+        rows, row_bytes = self._rows(index)
+        return self.rings.get(index, rows) * row_bytes
+
+    def source(self) -> str:
+        """The function with its constants."""
+        n = self.number
+        text: list[str] = []
+        for index, offset in self.offsets.items():
+            rows, row_bytes = self._rows(index)
+            text.append(
+                f"static const td_tensor_t t{n}_{index} = {{ {offset}, {row_bytes}, {self.rings.get(index, rows)} }};"
+            )
+        statements = []
+        for k, call in enumerate(self.calls):
+            fields = []
+            for name, value in call.table.items():
+                if isinstance(value, ConstArray):
+                    array = f"k{n}_{k}_{name}"
+                    items = ", ".join(c_integer(int(v)) for v in value.values.reshape(-1).tolist())
+                    text.append(f"static const {value.ctype} {array}[] = {{ {items} }};")
+                    fields.append(f".{name} = {array}")
+                elif value is None:
+                    fields.append(f".{name} = NULL")
+                elif isinstance(value, float):
+                    fields.append(f".{name} = {value.hex()}f")
+                else:
+                    fields.append(f".{name} = {c_integer(value)}")
+            text.append(f"static const {call.function}_t o{n}_{k} = {{ {', '.join(fields)} }};")
+            arguments = [f"&o{n}_{k}", "arena", *(f"&t{n}_{t}" for t in (*call.inputs, call.output)), "first", "end"]
+            if call.window_rows:
+                statements.append(f"const int8_t **window = malloc({call.window_rows} * sizeof *window);")
+                arguments.append("window")
+            statements.append(f"{call.function}({', '.join(arguments)});")
+            if call.window_rows:
+                statements.append("free(window);")
+        text.append(f"static void rows_{n}(uint8_t *arena, int32_t first, int32_t end)\n{{")
+        text.extend(f"    {s}" for s in statements)
+        text.append("}")
+        return "\n".join(text + self._main())
+
+    def _main(self) -> list[str]:
+        n, model, op = self.number, self.model, self.op
+        text = [f"static void case_{n}(void)", "{", f"    uint8_t *arena = malloc({self.arena});"]
+        text.append(f"    memset(arena, {_GARBAGE}, {self.arena});")
+        for index in model.inputs:
+            size = model.tensor(index).bytes
+            if index in self.rings:
+                text.append(f"    uint8_t *full_{index} = malloc({size});")
+                text.append(f"    give(full_{index}, {size});")
+            else:
+                text.append(f"    give(arena + {self.offsets[index]}, {size});")
+        spans = sorted({(self.offsets[i], self._kept(i)) for i in self.offsets})
+        at = 0
+        for offset, size in spans:
+            text.append(f"    ASAN_POISON_MEMORY_REGION(arena + {at}, {offset - at});")
+            at = offset + size
+        text.append(f"    ASAN_POISON_MEMORY_REGION(arena + {at}, {self.arena - at});")
+        output = op.outputs[0]
+        rows, row_bytes = self._rows(output)
+        if self.case.mode == ROWS:
+            text.append(f"    for (int32_t y = {rows - 1}; y >= 0; --y) {{ rows_{n}(arena, y, y + 1); }}")
+        elif self.case.mode == RINGS:
+            text += self._stream(rows, row_bytes)
+        else:
+            text.append(f"    rows_{n}(arena, 0, {rows});")
+        if self.case.mode != RINGS:
+            text.extend(f"    take(arena + {self.offsets[i]}, {model.tensor(i).bytes});" for i in op.outputs)
+        text += [f"    ASAN_UNPOISON_MEMORY_REGION(arena, {self.arena});"]
+        text += [f"    free(full_{i});" for i in model.inputs if i in self.rings]
+        text += ["    free(arena);", "}"]
+        return text
+
+    def _stream(self, rows: int, row_bytes: int) -> list[str]:
+        """Row by row: the input rows under the window are put into their rings, all others are overwritten."""
+        n, window, output = self.number, self.window, self.op.outputs[0]
+        assert window is not None
+        first = self.model.tensor(self.op.inputs[0])
+        out_h = self.model.tensor(output).shape[1]
+        in_h = first.shape[1]
+        text = [f"    for (int32_t y = 0; y < {rows}; ++y) {{"]
+        text.append(f"        const int32_t image = y / {out_h};")
+        text.append(f"        const int32_t top = (y - image * {out_h}) * {window.stride_h} - {window.pad_top};")
+        for index, kept in self.rings.items():
+            if index == output:
+                continue
+            width = self._rows(index)[1]
+            text.append(f"        memset(arena + {self.offsets[index]}, {_GARBAGE}, {kept * width});")
+            text.append(f"        for (int32_t r = top; r < top + {window.kernel_h}; ++r) {{")
+            text.append(f"            if (r >= 0 && r < {in_h}) {{")
+            text.append(f"                const int32_t row = image * {in_h} + r;")
+            text.append(
+                f"                memcpy(arena + {self.offsets[index]} + row % {kept} * {width}, "
+                f"full_{index} + row * {width}, {width});"
+            )
+            text.append("            }\n        }")
+        text.append(f"        rows_{n}(arena, y, y + 1);")
+        text.append(f"        take(arena + {self.offsets[output]}, {row_bytes});")
+        text.append("    }")
+        return text
+
+
+def c_integer(value: int) -> str:
+    """An integer constant; the least int32 has no literal of its own."""
+    return "(-2147483647 - 1)" if value == -(1 << 31) else str(value)
+
+
+def tflm_outputs(data: bytes, inputs: Sequence[Array]) -> list[Array]:
+    """What TensorFlow Lite Micro answers, in this process: only for models that `check` lets through."""
+    runtime = pytest.importorskip("tflite_micro", reason="pip install 'tinydeploy[verify]'").runtime
+    interpreter = runtime.Interpreter.from_bytes(data, arena_size=4 << 20)
+    for position, array in enumerate(inputs):
+        interpreter.set_input(array, position)
+    interpreter.invoke()
+    model = parse_model(data)
+    return [interpreter.get_output(i) for i in range(len(model.outputs))]
+
+
+def random_inputs(data: bytes, rng: np.random.Generator) -> tuple[Array, ...]:
+    """Random values for every input of a model: all of an integer type's range, floats a little around int8's."""
+    model = parse_model(data)
+    found: list[Array] = []
+    for tensor in (model.tensor(i) for i in model.inputs):
+        kind = np.dtype(tensor.dtype.label)
+        if kind == np.float32:
+            found.append(rng.normal(0.0, 30.0, tensor.shape).astype(np.float32))
+        else:
+            limits = np.iinfo(kind)
+            values = rng.integers(limits.min, limits.max + 1, size=tensor.shape).astype(kind)
+            # extreme values more often than chance gives them
+            extreme = rng.random(tensor.shape) < 0.1
+            found.append(np.where(extreme, rng.choice([limits.min, limits.max], tensor.shape), values).astype(kind))
+    return tuple(found)
+
+
+def assert_agrees(cases: Sequence[HostCase]) -> None:
+    """Every case gives on this computer what TensorFlow Lite Micro gives, bit by bit."""
+    for case, found in zip(cases, run_on_host(cases), strict=True):
+        expected = tflm_outputs(case.data, case.inputs)
+        for ours, theirs in zip(found, expected, strict=True):
+            if ours.tobytes() != np.ascontiguousarray(theirs).reshape(ours.shape).tobytes():
+                theirs = theirs.reshape(ours.shape)
+                wrong = np.argwhere(ours != theirs)
+                at = tuple(int(v) for v in wrong[0]) if len(wrong) else ()
+                model = parse_model(case.data)
+                pytest.fail(
+                    f"{model.operators[0]} ({case.mode}): {len(wrong)} of {ours.size} differ, first at {at}: "
+                    f"{ours[at]!r}, expected {theirs[at]!r}\n{model.operators[0].attrs}\n"
+                    + "\n".join(str(t) for t in model.tensors)
+                )

@@ -16,7 +16,7 @@ from tinydeploy.resources import boards_dir
 KIB = 1024
 MIB = 1024 * KIB
 
-# Typed by hand from the data sheets' first pages, not from the board files:
+# Typed by hand as the makers advertise the parts, apart from the board files; it catches slips, it is no source.
 # id, part, core, RAM in one span, flash, MHz
 CAPACITIES = [
     ("stm32f746g_disco", "STM32F746NG", "cortex-m7", 320 * KIB, 1 * MIB, 216),
@@ -110,7 +110,7 @@ def test_capacities(
     assert (board.ram.bytes, board.flash.bytes, board.clock_hz) == (ram, flash, mhz * 1_000_000)
 
 
-# All RAM of the chip as the data sheet adds it up: TCMs, SRAMs and backup SRAM
+# All RAM of the chip as the maker advertises it: TCMs, SRAMs and backup SRAM (the U5's 2 KiB are left out)
 @pytest.mark.parametrize(
     "name, total_kib",
     [
@@ -155,7 +155,7 @@ def test_core_options(name: str, fpu: str, dsp: bool) -> None:
 
 
 def test_f746_memories() -> None:
-    # RM0385 2.2.2: DTCM 64 KB, SRAM1 240 KB and SRAM2 16 KB one behind the other, ITCM 16 KB at 0
+    # ST's stm32f746xx.h: DTCM 64 KB, SRAM1 240 KB and SRAM2 16 KB one behind the other, ITCM 16 KB at 0
     board = find_board("stm32f746")
     spans = {r.name: (r.base, r.bytes) for r in board.regions}
     assert spans["DTCM"] == (0x20000000, 64 * KIB)
@@ -173,7 +173,7 @@ def test_f746_memories() -> None:
 @pytest.mark.parametrize(
     "name, uart, base, model",
     [
-        # the console of Zephyr's board files; addresses from the reference manuals' memory maps
+        # the console of Zephyr's board files; addresses from the makers' device headers
         ("stm32f103", "USART2", 0x40004400, "stm32_sr_dr"),
         ("bluepill", "USART1", 0x40013800, "stm32_sr_dr"),
         ("stm32f446", "USART2", 0x40004400, "stm32_sr_dr"),

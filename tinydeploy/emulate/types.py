@@ -40,7 +40,9 @@ class Job:
     a semihosting exit (SYS_EXIT), or a `bkpt` with the stop code. marker_symbol: the address of a word
     (write-only port for markers) written with the step index at the start of each step; counts are split there.
     max_instructions: time-out by count. timeout_seconds: time-out by host time. stack_limit: the lowest address that
-    the stack may reach; anything lower written through SP-relative pushes is a stack overflow.
+    the stack may reach; a stack pointer below it is a stack overflow. strict_peripherals: only the core's own
+    registers and the board's UART exist; any other peripheral address is a fault, as it should be for an image that
+    needs none.
     """
 
     elf: Path
@@ -52,13 +54,28 @@ class Job:
     max_instructions: int = 20_000_000_000
     timeout_seconds: float = 120.0
     stack_limit: int | None = None
+    strict_peripherals: bool = False
+
+
+@dataclass(frozen=True)
+class PeripheralUse:
+    """A peripheral register that the firmware touched and that nothing stands behind: it only remembers.
+
+    `polled`: the firmware waited on it, and was let through by answers made up for that.
+    """
+
+    address: int
+    reads: int
+    writes: int
+    polled: bool
 
 
 @dataclass(frozen=True)
 class Fault:
     """Why a run ended badly, with all that is known: `kind` is one of `unmapped-read`, `unmapped-write`,
     `unmapped-fetch`, `flash-write`, `stack-overflow`, `hard-fault`, `undefined-instruction`, `time-out`,
-    `no-exit`."""
+    `no-exit` (nothing more can happen: an empty loop, a sleep, a reset), `unsupported` (the firmware needs exceptions,
+    which this emulator does not have). `message` is one line for people."""
 
     kind: str
     message: str
@@ -76,6 +93,7 @@ class RunResult:
     `instructions_by_step[i]`: since marker i was written until the next marker. `instructions_by_function`: exclusive
     counts by symbol. `watermarks[name]`: bytes of the painted range that were overwritten (from the used end).
     `reads`: the bytes asked for. `uart`: what the firmware printed. `exit_code`: by semihosting, 0 otherwise.
+    `peripherals`: registers without a model that were touched, by address.
     """
 
     instructions: int
@@ -87,6 +105,7 @@ class RunResult:
     seconds: float
     exit_code: int
     fault: Fault | None
+    peripherals: tuple[PeripheralUse, ...] = ()
 
 
 class Emulator(Protocol):

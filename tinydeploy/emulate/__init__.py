@@ -1,0 +1,27 @@
+"""Runs an ELF on an emulated board: the small protocol of an emulator, and Unicorn behind it.
+
+`types.py` has the values, `unicorn_machine.py` the machine, `hook.c` what runs once a basic block, `peripherals.py` and
+`semihosting.py` what stands behind addresses and `bkpt 0xAB`, `cores.py` what Unicorn knows of each core.
+"""
+
+from tinydeploy.emulate.types import (
+    Emulator,
+    Fault,
+    Job,
+    MemoryWrite,
+    Painted,
+    PeripheralUse,
+    RunResult,
+)
+from tinydeploy.emulate.unicorn_machine import UnicornEmulator
+
+__all__ = [
+    "Emulator",
+    "Fault",
+    "Job",
+    "MemoryWrite",
+    "Painted",
+    "PeripheralUse",
+    "RunResult",
+    "UnicornEmulator",
+]

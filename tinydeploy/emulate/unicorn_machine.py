@@ -1,0 +1,642 @@
+"""`UnicornEmulator`: a board as a Unicorn machine with exactly its memories, and every bad end told.
+
+The machine has the board's regions and nothing else: RAM holds noise at reset, as on a chip; flash reads 0xFF where
+nothing was loaded and cannot be written. There is no NVIC: exceptions do not vector, so what would raise one ends the
+run with the reason. Clocks are instruction counts: DWT's CYCCNT and SysTick advance by one an instruction.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import mmap
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tinydeploy.boards import Board, Region, RegionKind
+from tinydeploy.elf import ElfFile, read_elf
+from tinydeploy.emulate import hook as h
+from tinydeploy.emulate.cores import core_model, denied
+from tinydeploy.emulate.faults import FunctionTable, Stop, describe
+from tinydeploy.emulate.peripherals import (
+    PERIPHERAL_SPACES,
+    PRIVATE_BUS,
+    Output,
+    PrivateBus,
+    RegisterFile,
+    UartModel,
+)
+from tinydeploy.emulate.semihosting import Semihosting
+from tinydeploy.emulate.types import Job, RunResult
+from tinydeploy.errors import MissingToolError, UsageError
+
+_PAGE, _SMALL_PAGE = 4096, 1024
+_NEVER = (
+    0xE0180000  # an address in the private bus's space where no code can be: `until` for runs without a stop symbol
+)
+_BEAT = 1 << 25  # instructions between looks at the clock
+_SVC, _PREFETCH_ABORT, _DATA_ABORT, _BKPT, _EXCEPTION_EXIT, _NOCP, _INVSTATE = 2, 3, 4, 7, 8, 17, 18  # QEMU's numbers
+_WFI, _WFE, _YIELD = 0xBF30, 0xBF20, 0xBF10
+_SEMIHOSTING = 0xBEAB
+
+
+class UnicornEmulator:
+    """Runs ELFs on Unicorn. `cache_dir` replaces the user's cache folder (for the compiled counter); `on_output` is
+    given what the firmware prints, as it prints."""
+
+    name = "unicorn"
+
+    def __init__(self, cache_dir: Path | None = None, on_output: Callable[[bytes], None] | None = None) -> None:
+        self._cache_dir = cache_dir
+        self._on_output = on_output
+
+    def run(self, board: Board, job: Job) -> RunResult:
+        """Run the job to its end; a fault is in the result.
+
+        Raises `MissingToolError` without Unicorn, `UsageError` for an ELF or a job that does not fit the board.
+        """
+        try:
+            import unicorn
+        except ImportError as missing:
+            raise MissingToolError(
+                "the emulator needs Unicorn, which is not installed", hint="pip install 'tinydeploy[run]'"
+            ) from missing
+        elf = read_elf(job.elf)
+        machine = _Machine(board, job, elf, h.load_hook(self._cache_dir), self._on_output, unicorn)
+        try:
+            return machine.run()
+        finally:
+            machine.close()
+
+
+class _Memory:
+    """The board's regions as bytes of this process, shared with Unicorn."""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        self._maps: list[tuple[Region, mmap.mmap]] = []
+        for region in board.regions:
+            if region.bytes % _SMALL_PAGE or region.base % _SMALL_PAGE:
+                raise UsageError(
+                    f"{board.id}: region {region.name} is not a multiple of 1 KiB, which the emulator needs"
+                )
+            block = mmap.mmap(-1, region.bytes)
+            if region.kind is RegionKind.RAM:
+                noise = hashlib.shake_128(region.name.encode()).digest(min(region.bytes, 65536))
+                for start in range(0, region.bytes, len(noise)):
+                    block[start : start + len(noise)] = noise[: region.bytes - start]
+            else:
+                for start in range(0, region.bytes, 1 << 20):
+                    size = min(1 << 20, region.bytes - start)
+                    block[start : start + size] = b"\xff" * size
+            self._maps.append((region, block))
+
+    @property
+    def maps(self) -> list[tuple[Region, mmap.mmap]]:
+        """Each region and its bytes."""
+        return self._maps
+
+    def _find(self, address: int, size: int) -> tuple[mmap.mmap, int]:
+        for region, block in self._maps:
+            if region.base <= address and address + size <= region.end:
+                return block, address - region.base
+        raise IndexError(address)
+
+    def read(self, address: int, size: int) -> bytes:
+        """Bytes of one region; `IndexError` (with the address) outside."""
+        block, offset = self._find(address, size)
+        return block[offset : offset + size]
+
+    def write(self, address: int, data: bytes) -> None:
+        """Put bytes into one region, flash included; `IndexError` outside."""
+        block, offset = self._find(address, len(data))
+        block[offset : offset + len(data)] = data
+
+    def write_ram(self, address: int, data: bytes) -> None:
+        """Put bytes into RAM; `IndexError` elsewhere."""
+        region = self.board.region_at(address)
+        if region is None or region.kind is not RegionKind.RAM:
+            raise IndexError(address)
+        self.write(address, data)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        for _, block in self._maps:
+            try:
+                block.close()
+            except BufferError:  # something still looks into it; freed with the last reference
+                continue
+
+
+class _Machine:
+    """One run."""
+
+    def __init__(
+        self,
+        board: Board,
+        job: Job,
+        elf: ElfFile,
+        library: Any,
+        on_output: Callable[[bytes], None] | None,
+        unicorn: Any,
+    ) -> None:
+        from unicorn import arm_const, unicorn_const
+        from unicorn.unicorn_py3.unicorn import uclib
+
+        self._board, self._job, self._elf = board, job, elf
+        self._library, self._unicorn, self._arm, self._const, self._uclib = (
+            library,
+            unicorn,
+            arm_const,
+            unicorn_const,
+            uclib,
+        )
+        self._core = core_model(board)
+        self._functions = FunctionTable(elf)
+        self._state = h.HookState()
+        self._keep: list[Any] = []  # what C points at
+        self._stop: Stop | None = None
+        self._failure: BaseException | None = None
+        self._exit_code: int | None = None
+        self._deadline = 0.0
+        self._output = Output(on_output)
+        self._registers = RegisterFile()
+        self._memory = _Memory(board)
+        self._load()
+        self._vectors, self._stack, self._entry = self._find_vectors()
+        self._uart = None if board.uart is None else UartModel(board.uart, self._output, self._memory.read)
+        self._bus = PrivateBus(
+            self._core.cpuid, self._vectors, self._output, self._executed, self._reset_requested, self._enable_fpu
+        )
+        self._semihosting = Semihosting(
+            self._memory.read, self._memory.write_ram, self._output.add, self._executed, board.clock_hz
+        )
+        self._until = _NEVER if job.stop_symbol is None else elf.address_of(job.stop_symbol) & ~1
+        self._engine = self._open()
+        self._prepare_hook()
+        self._map()
+
+    # --- before the run -------------------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        for segment in self._elf.segments:
+            try:
+                if segment.data:
+                    self._memory.write(segment.physical, segment.data)
+            except IndexError:
+                raise UsageError(
+                    f"{self._elf.path}: {len(segment.data)} bytes are to be loaded at {segment.physical:#010x}, "
+                    f"outside every memory of {self._board.id}",
+                    hint="was it linked for another board?",
+                ) from None
+
+    def _find_vectors(self) -> tuple[int, int, int]:
+        """(address of the vector table, initial stack pointer, first instruction).
+
+        Looked for where the chip starts, then behind RP2040's second-stage boot loader, then where the image starts in
+        flash (an image that a boot loader would start).
+        """
+        flash = self._board.flash
+        images = [s.physical for s in self._elf.segments if s.data and flash.base <= s.physical < flash.end]
+        for table in (flash.base, flash.base + 0x100, *sorted(images)):
+            try:
+                words = self._memory.read(table, 8)
+            except IndexError:
+                continue
+            stack, entry = int.from_bytes(words[:4], "little"), int.from_bytes(words[4:], "little")
+            in_ram = any(r.kind is RegionKind.RAM and r.base < stack <= r.end for r in self._board.regions)
+            if in_ram and stack % 4 == 0 and entry & 1 and self._board.region_at(entry) is not None:
+                return table, stack, entry & ~1
+        raise UsageError(
+            f"{self._elf.path}: no vector table at {flash.base:#010x}, the start of {self._board.id}'s flash",
+            hint="its first word must be the initial stack pointer (in RAM), its second the reset handler (odd)",
+        )
+
+    def _open(self) -> Any:
+        # UC_MODE_MCLASS would turn every core into a Cortex-M33, whatever model is asked for.
+        engine = self._unicorn.Uc(self._const.UC_ARCH_ARM, self._const.UC_MODE_THUMB)
+        engine.ctl_set_cpu_model(getattr(self._arm, "UC_CPU_ARM_" + self._core.model))
+        if any(r.base % _PAGE or r.bytes % _PAGE for r in self._board.regions):
+            engine.ctl_set_page_size(_SMALL_PAGE)
+        return engine
+
+    def _prepare_hook(self) -> None:
+        state, job = self._state, self._job
+        regions = (h.HookRegion * len(self._memory.maps))()
+        for slot, (region, block) in zip(regions, self._memory.maps, strict=True):
+            slot.base, slot.bytes = region.base, region.bytes
+            slot.host = ctypes.addressof((ctypes.c_char * region.bytes).from_buffer(block))
+            slot.writable = region.kind is RegionKind.RAM
+        starts, traps = self._functions.starts, self._functions.traps
+        c_starts = (ctypes.c_uint32 * max(1, len(starts)))(*starts)
+        c_traps = (ctypes.c_uint8 * max(1, len(traps)))(*traps)
+        self._counts = (ctypes.c_uint64 * (len(starts) + 1))()
+        callbacks = (
+            h.HEARTBEAT_CALLBACK(self._heartbeat),
+            h.READ_CALLBACK(self._port_read),
+            h.WRITE_CALLBACK(self._port_write),
+        )
+        self._keep += [regions, c_starts, c_traps, callbacks]
+        state.engine = self._engine._uch
+        state.reg_read = ctypes.cast(self._uclib.uc_reg_read, ctypes.c_void_p)
+        state.stop = ctypes.cast(self._uclib.uc_emu_stop, ctypes.c_void_p)
+        state.heartbeat, state.python_read, state.python_write = (ctypes.cast(c, ctypes.c_void_p) for c in callbacks)
+        state.function_starts = ctypes.cast(c_starts, ctypes.POINTER(ctypes.c_uint32))
+        state.function_traps = ctypes.cast(c_traps, ctypes.POINTER(ctypes.c_uint8))
+        state.function_counts = ctypes.cast(self._counts, ctypes.POINTER(ctypes.c_uint64))
+        state.function_total, state.region_total = len(starts), len(regions)
+        state.regions = ctypes.cast(regions, ctypes.POINTER(h.HookRegion))
+        state.max_instructions, state.beat_every = max(0, job.max_instructions), _BEAT
+        state.stack_limit = job.stack_limit or 0
+        state.deny = denied(self._board)
+        state.marker_address = job.marker_address or 0
+        state.has_cycle_counter = self._core.cycle_counter
+        self._library.td_begin(ctypes.byref(state))
+
+    def _map(self) -> None:
+        c = self._const
+        for region, block in self._memory.maps:
+            access = c.UC_PROT_READ
+            if region.kind is RegionKind.RAM:
+                access |= c.UC_PROT_WRITE
+            if region.code:
+                access |= c.UC_PROT_EXEC
+            where = ctypes.addressof((ctypes.c_char * region.bytes).from_buffer(block))
+            self._checked(
+                self._uclib.uc_mem_map_ptr(self._engine._uch, region.base, region.bytes, access, ctypes.c_void_p(where))
+            )
+        spaces = [PRIVATE_BUS]
+        if not self._job.strict_peripherals:
+            spaces += PERIPHERAL_SPACES
+        elif self._uart is not None:
+            spaces.append((self._uart.base & -_PAGE, (self._uart.base & -_PAGE) + _PAGE))
+        marker = self._job.marker_address
+        if marker:
+            if marker % 4 or self._board.region_at(marker) is not None:
+                raise UsageError(
+                    f"the marker port {marker:#010x} must be a word outside the memories of {self._board.id}"
+                )
+            if not any(low <= marker < high for low, high in spaces):
+                spaces.append((marker & -_PAGE, (marker & -_PAGE) + _PAGE))
+        for low, high in spaces:
+            for start, end in _without(low, high, self._board.regions):
+                port = h.HookPort(ctypes.pointer(self._state), start, 0)
+                self._keep.append(port)
+                self._checked(
+                    self._uclib.uc_mmio_map(
+                        self._engine._uch,
+                        start,
+                        end - start,
+                        ctypes.cast(self._library.td_port_read, ctypes.c_void_p),
+                        ctypes.byref(port),
+                        ctypes.cast(self._library.td_port_write, ctypes.c_void_p),
+                        ctypes.byref(port),
+                    )
+                )
+        self._handle = ctypes.c_size_t()
+        self._checked(
+            self._uclib.uc_hook_add(
+                self._engine._uch,
+                ctypes.byref(self._handle),
+                c.UC_HOOK_BLOCK,
+                ctypes.cast(self._library.td_on_block, ctypes.c_void_p),
+                ctypes.byref(self._state),
+                1,
+                0,
+            )
+        )
+        self._engine.hook_add(c.UC_HOOK_INTR, self._on_interrupt)
+        self._engine.hook_add(c.UC_HOOK_MEM_INVALID, self._on_bad_access)
+
+    def _checked(self, code: int) -> None:
+        if code != 0:
+            raise AssertionError(f"unicorn refused a call: {self._unicorn.UcError(code)}")
+
+    # --- during the run -------------------------------------------------------------------------------------------
+
+    def _guarded(self, problem: BaseException) -> None:
+        """An exception inside a callback must not vanish in C: keep it, stop, raise it from `run`."""
+        self._failure = self._failure or problem
+        self._engine.emu_stop()
+
+    def _heartbeat(self) -> int:
+        try:
+            return int(time.monotonic() > self._deadline)
+        except BaseException as problem:  # KeyboardInterrupt arrives here
+            self._guarded(problem)
+            return 1
+
+    def _executed(self) -> int:
+        return int(self._state.instructions)
+
+    def _enable_fpu(self, enabled: bool) -> None:
+        self._state.fpu_enabled = enabled
+
+    def _reset_requested(self) -> None:
+        self._end(Stop("no-exit", "the firmware asked for a system reset (AIRCR)"))
+
+    def _end(self, stop: Stop) -> None:
+        self._stop = self._stop or stop
+        self._engine.emu_stop()
+
+    def _port_read(self, address: int, size: int) -> int:
+        try:
+            word, shift = address & ~3, (address & 3) * 8
+            if PRIVATE_BUS[0] <= word < PRIVATE_BUS[1]:
+                value = self._bus.read(word)
+            elif self._uart is not None and self._uart.holds(word):
+                value = self._uart.read(word)
+            else:
+                value = self._registers.read(word, self._block_address())
+            return value >> shift & ((1 << 8 * size) - 1)
+        except BaseException as problem:
+            self._guarded(problem)
+            return 0
+
+    def _port_write(self, address: int, size: int, value: int) -> None:
+        try:
+            word, shift = address & ~3, (address & 3) * 8
+            mask = ((1 << 8 * size) - 1) << shift & 0xFFFFFFFF
+            value = value << shift & mask
+            if PRIVATE_BUS[0] <= word < PRIVATE_BUS[1]:
+                self._bus.write(word, value, mask)
+            elif self._uart is not None and self._uart.holds(word):
+                self._uart.write(word, value, mask)
+            else:
+                self._registers.write(word, value, mask)
+        except IndexError as outside:
+            self._end(Stop("unmapped-read", f"a peripheral was told to read {_hex(outside.args[0])}", outside.args[0]))
+        except BaseException as problem:
+            self._guarded(problem)
+
+    def _block_address(self) -> int:
+        current = self._state.current
+        return int(self._state.blocks[current].address) if current != h.NO_STEP else 0
+
+    def _on_bad_access(self, _uc: Any, access: int, address: int, size: int, value: int, _data: Any) -> bool:
+        c, board = self._const, self._board
+        pc = self._pc()
+        address &= 0xFFFFFFFF
+        place = f"{_hex(address)}, outside every memory of {board.id}"
+        if access in (c.UC_MEM_FETCH_UNMAPPED, c.UC_MEM_FETCH_PROT):
+            region = board.region_at(address)
+            if region is not None:
+                place = f"{_hex(address)} in {region.name}, from which no code can run"
+            stop = Stop("unmapped-fetch", f"jump to {place}", address, pc)
+        elif access in (c.UC_MEM_WRITE_UNMAPPED, c.UC_MEM_WRITE_PROT):
+            region = board.region_at(address)
+            if region is not None:
+                stop = Stop(
+                    "flash-write", f"write to {_hex(address)}, which is {region.name} of {board.id}", address, pc
+                )
+            else:
+                stop = Stop("unmapped-write", f"write to {place}", address, pc)
+        else:
+            stop = Stop("unmapped-read", f"read of {place}", address, pc)
+        self._stop = self._stop or stop
+        return False
+
+    def _on_interrupt(self, _uc: Any, number: int, _data: Any) -> None:
+        pc = self._pc()
+        if number == _BKPT:
+            if self._halfword(pc) == _SEMIHOSTING:
+                self._semihost(pc)
+                return
+            operand = self._halfword(pc) & 0xFF
+            stop = Stop("hard-fault", f"bkpt {operand:#04x} with no debugger to stop in", None, pc)
+        elif number == _SVC:
+            stop = Stop("unsupported", "svc: this emulator has no exceptions", None, pc - 2)
+        elif number == _DATA_ABORT:
+            stop = Stop("hard-fault", f"unaligned access, which {self._board.core.name} cannot do", None, pc)
+        elif number == _NOCP:
+            stop = Stop("undefined-instruction", self._undefined_words(pc), pc, pc)
+        elif number == _INVSTATE:
+            stop = Stop(
+                "hard-fault", f"jump to an even address, {_hex(pc)}: {self._board.core.name} has no Arm state", pc, pc
+            )
+        elif number in (_PREFETCH_ABORT, _EXCEPTION_EXIT):
+            stop = Stop("unmapped-fetch", f"jump to {_hex(pc)}, outside every memory of {self._board.id}", pc, pc)
+        else:
+            stop = Stop("unsupported", f"exception {number} of the emulator's core", None, pc)
+        self._end(stop)
+
+    def _semihost(self, pc: int) -> None:
+        a = self._arm
+        operation, argument = self._engine.reg_read(a.UC_ARM_REG_R0), self._engine.reg_read(a.UC_ARM_REG_R1)
+        try:
+            answer = self._semihosting.call(operation, argument)
+        except IndexError as outside:
+            self._end(
+                Stop(
+                    "unmapped-read",
+                    f"semihosting call {operation:#x} points to {_hex(outside.args[0])}, outside every memory "
+                    f"of {self._board.id}",
+                    outside.args[0],
+                    pc,
+                )
+            )
+            return
+        self._engine.reg_write(a.UC_ARM_REG_PC, (pc + 2) | 1)
+        if answer.exit_code is not None:
+            self._exit_code = answer.exit_code
+            self._engine.emu_stop()
+            return
+        self._engine.reg_write(a.UC_ARM_REG_R0, answer.value)
+        if time.monotonic() > self._deadline:
+            self._end(self._timed_out(pc))
+
+    # --- the run --------------------------------------------------------------------------------------------------
+
+    def run(self) -> RunResult:
+        """From reset to the end."""
+        job, a = self._job, self._arm
+        paints = [hashlib.shake_128(f"{p.name}:{p.base:#x}".encode()).digest(p.bytes) for p in job.painted]
+        try:
+            for painted, paint in zip(job.painted, paints, strict=True):
+                self._memory.write_ram(painted.base, paint)
+            for write in job.writes:
+                self._memory.write_ram(write.address, write.data)
+        except IndexError as outside:
+            raise UsageError(f"{_hex(outside.args[0])} is not in a RAM of {self._board.id}") from None
+        self._engine.reg_write(a.UC_ARM_REG_SP, self._stack)
+        self._engine.reg_write(a.UC_ARM_REG_LR, 0xFFFFFFFF)
+        started = time.monotonic()
+        self._deadline = started + job.timeout_seconds
+        pc = self._go(self._entry)
+        seconds = time.monotonic() - started
+        if self._failure is not None:
+            raise self._failure
+        rest = 0
+        if self._stop is not None and self._stop.pc is None:
+            self._stop = self._stop.at(pc)
+        if self._stop is not None and self._stop.mid_block and self._stop.pc is not None:
+            rest = self._library.td_rest_of_block(ctypes.byref(self._state), self._stop.pc)
+        self._library.td_end(ctypes.byref(self._state), rest)
+        state = self._state
+        fault = None
+        if self._stop is not None:
+            last = self._block_address()
+            fault = describe(self._stop, self._functions, self._current_step(), self._register_values(), last)
+        reads: tuple[bytes, ...] = ()
+        if fault is None:
+            try:
+                reads = tuple(self._memory.read(address, size) for address, size in job.reads)
+            except IndexError as outside:
+                raise UsageError(f"{_hex(outside.args[0])} is not in a memory of {self._board.id}") from None
+        return RunResult(
+            instructions=int(state.instructions),
+            instructions_by_step={int(state.steps[i].id): int(state.steps[i].count) for i in range(state.step_total)},
+            instructions_by_function=self._functions.totals(list(self._counts)),
+            watermarks={
+                p.name: watermark(paint, self._memory.read(p.base, p.bytes), p.grows_down)
+                for p, paint in zip(job.painted, paints, strict=True)
+            },
+            reads=reads,
+            uart=self._output.data,
+            seconds=seconds,
+            exit_code=self._exit_code or 0,
+            fault=fault,
+            peripherals=self._registers.uses(),
+        )
+
+    def _go(self, pc: int) -> int:
+        """Run until the end; the pc there. Starts again behind wfe and yield, at which Unicorn gives up."""
+        while True:
+            failed = False
+            try:
+                self._engine.emu_start(pc | 1, self._until)
+            except self._unicorn.UcError:
+                failed = True
+            except BaseException as problem:  # raised by a hook in Python, passed on by the binding
+                self._failure = self._failure or problem
+            pc = self._pc()
+            if self._failure is not None or self._stop is not None or self._exit_code is not None:
+                return pc
+            if self._state.reason != h.RUNNING:
+                self._stop = self._stop_of_hook()
+                return pc
+            if not failed and pc == self._until and self._job.stop_symbol is not None:
+                return pc
+            if pc == self._block_end():
+                instruction = self._halfword(pc - 2)
+                if failed and instruction in (_WFE, _YIELD):
+                    continue
+                if not failed and instruction == _WFI:
+                    self._stop = Stop(
+                        "no-exit",
+                        "wfi: the firmware sleeps and no interrupt can wake it",
+                        None,
+                        pc - 2,
+                        mid_block=False,
+                    )
+                    return pc
+            if failed:
+                self._stop = Stop("undefined-instruction", self._undefined_words(pc), pc, pc)
+            else:
+                self._stop = Stop("unmapped-fetch", f"jump to {_hex(pc)}, where no code can be", pc, pc)
+            return pc
+
+    def _block_end(self) -> int | None:
+        current = self._state.current
+        if current == h.NO_STEP:
+            return None
+        block = self._state.blocks[current]
+        return int(block.address + block.size)
+
+    def _undefined_words(self, pc: int) -> str:
+        first = self._halfword(pc)
+        code = f"{first:04x}" if first < 0xE800 else f"{first:04x} {self._halfword(pc + 2):04x}"
+        return f"instruction {code} is undefined on {self._board.core.name}" + (
+            "" if self._board.core.hard_float else " without an FPU"
+        )
+
+    def _timed_out(self, pc: int | None) -> Stop:
+        return Stop("time-out", f"no end after {self._job.timeout_seconds:g} s", None, pc)
+
+    def _stop_of_hook(self) -> Stop | None:
+        state = self._state
+        pc, address = int(state.reason_pc), int(state.reason_address)
+        reason = int(state.reason)
+        # The hook stops before a block is counted, so nothing has to be taken back.
+        if reason == h.COUNT_LIMIT:
+            what = f"no end after {self._job.max_instructions} instructions"
+            return Stop("time-out", what, None, pc, mid_block=False)
+        if reason == h.HEARTBEAT:
+            return self._timed_out(pc).counted()
+        if reason == h.STACK_OVERFLOW:
+            what = f"the stack reaches down to {_hex(address)}, below its limit {_hex(int(state.stack_limit))}"
+            return Stop("stack-overflow", what, address, pc, mid_block=False)
+        if reason == h.TRAP:
+            name = self._functions.name_at(pc)
+            return Stop("hard-fault", f"the firmware went into {name}", None, pc, mid_block=False)
+        if reason == h.UNDEFINED:
+            return Stop("undefined-instruction", self._undefined_words(pc), pc, pc, mid_block=False)
+        if reason == h.FPU_OFF:
+            what = "a floating-point instruction while the FPU is off (CPACR)"
+            return Stop("undefined-instruction", what, pc, pc, mid_block=False)
+        if reason == h.SELF_LOOP:
+            if pc == self._until:
+                return None
+            return Stop("no-exit", "an empty endless loop, which no interrupt can end", None, pc, mid_block=False)
+        raise MemoryError("no memory for the table of basic blocks")
+
+    def _current_step(self) -> int | None:
+        index = self._state.step_current
+        return None if index == h.NO_STEP else int(self._state.steps[index].id)
+
+    def _pc(self) -> int:
+        return int(self._engine.reg_read(self._arm.UC_ARM_REG_PC)) & ~1
+
+    def _halfword(self, address: int) -> int:
+        try:
+            return int.from_bytes(self._memory.read(address, 2), "little")
+        except IndexError:
+            return 0
+
+    def _register_values(self) -> dict[str, int]:
+        a = self._arm
+        names = [(f"r{i}", getattr(a, f"UC_ARM_REG_R{i}")) for i in range(13)]
+        names += [("sp", a.UC_ARM_REG_SP), ("lr", a.UC_ARM_REG_LR), ("xpsr", a.UC_ARM_REG_XPSR)]
+        return {name: int(self._engine.reg_read(number)) & 0xFFFFFFFF for name, number in names}
+
+    def close(self) -> None:
+        """Give everything back: Unicorn first, for it looks into the memories."""
+        self._library.td_free(ctypes.byref(self._state))
+        del self._engine
+        self._keep.clear()
+        self._memory.close()
+
+
+def watermark(paint: bytes, seen: bytes, grows_down: bool) -> int:
+    """Bytes used, from the end where use begins to the last byte that differs from the paint.
+
+    A byte written with its own paint (1 in 256) does not show: the mark can be short by as many such bytes as end it.
+    """
+    size = len(paint)
+    if grows_down:
+        paint, seen = paint[::-1], seen[::-1]
+    for end in range(size, 0, -4096):
+        start = max(0, end - 4096)
+        if paint[start:end] != seen[start:end]:
+            return next(i for i in range(end, start, -1) if paint[i - 1] != seen[i - 1])
+    return 0
+
+
+def _without(low: int, high: int, regions: tuple[Region, ...]) -> list[tuple[int, int]]:
+    """`[low, high)` less the regions."""
+    parts, start = [], low
+    for region in sorted(regions, key=lambda r: r.base):
+        if region.end <= low or region.base >= high:
+            continue
+        if region.base > start:
+            parts.append((start, region.base))
+        start = max(start, region.end)
+    if start < high:
+        parts.append((start, high))
+    return parts
+
+
+def _hex(address: int) -> str:
+    return f"{address:#010x}"

@@ -1,0 +1,153 @@
+"""What building is, whichever compiler does it: compile in parallel, link by the board's script, read the sizes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tinydeploy.boards import Board
+from tinydeploy.errors import BuildError
+from tinydeploy.resources import firmware_dir
+from tinydeploy.toolchain.cache import ObjectCache, read_dependencies
+from tinydeploy.toolchain.linker import linker_script, overflow_error
+from tinydeploy.toolchain.types import STACK_BYTES, Image, image_of
+
+# -ffp-contract: both compilers compute what the source says, without fused multiply-adds, so outputs are the same.
+COMMON_FLAGS = (
+    "-std=c99",
+    "-ffreestanding",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-fno-common",
+    "-ffp-contract=off",
+    "-fomit-frame-pointer",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+)
+LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,-e,Reset_Handler")
+_WORDS_KEPT = 4000
+
+
+class Driver(ABC):
+    """A `Toolchain` by way of a compiler that takes GCC's options."""
+
+    name: str
+
+    def __init__(self, command: Sequence[str], cache_dir: Path | None = None) -> None:
+        """`command` starts the compiler; `cache_dir` replaces the user's cache folder."""
+        self._command = list(command)
+        self._cache_dir = cache_dir
+
+    @property
+    @abstractmethod
+    def version(self) -> str:
+        """The compiler's name and version, one line."""
+
+    @abstractmethod
+    def core_flags(self, board: Board) -> list[str]:
+        """Core, FPU and calling convention."""
+
+    def source_flags(self, source: Path) -> list[str]:
+        """What one file needs on top."""
+        return []
+
+    def link_flags(self) -> list[str]:
+        """How to link without a C library but with the compiler's own helpers (64-bit division, soft floats)."""
+        return []
+
+    def map_flags(self, map_file: Path) -> list[str]:
+        """How to have a map written; what is printed instead goes into the file."""
+        return [f"-Wl,-Map={map_file}"]
+
+    def build(
+        self,
+        sources: Sequence[Path],
+        includes: Sequence[Path],
+        board: Board,
+        out_dir: Path,
+        *,
+        name: str = "image",
+        defines: Mapping[str, str] | None = None,
+        optimize: str = "-O2",
+        stack_bytes: int = STACK_BYTES,
+        arena_region: str | None = None,
+    ) -> Image:
+        """See `Toolchain.build`."""
+        script = out_dir / f"{name}.ld"
+        elf, map_file = out_dir / f"{name}.elf", out_dir / f"{name}.map"
+        out_dir.mkdir(parents=True, exist_ok=True)
+        script.write_text(linker_script(board, stack_bytes=stack_bytes, arena_region=arena_region), encoding="utf-8")
+        port = firmware_dir() / "port"
+        all_sources = [*sources, *sorted(port.glob("*.c"))]
+        flags = [*self.core_flags(board), optimize, *COMMON_FLAGS]
+        flags += [f"-D{key}={value}" for key, value in sorted((defines or {}).items())]
+        with tempfile.TemporaryDirectory(prefix="tinydeploy-obj-") as scratch:
+            objects = self._compile_all(all_sources, includes, flags, port / "freestanding", Path(scratch))
+            self._link(objects, board, script, elf, map_file)
+        return image_of(elf, map_file, self.version)
+
+    # --- compiling ------------------------------------------------------------------------------------------------
+
+    def _compile_all(
+        self, sources: Sequence[Path], includes: Sequence[Path], flags: list[str], system: Path, scratch: Path
+    ) -> list[Path]:
+        cache = ObjectCache(self._cache_folder())
+        fixed = [self.version, str(len(includes)), *flags]
+        fixed += [header.read_text("utf-8") for header in sorted(system.glob("*.h"))]
+
+        def one(numbered: tuple[int, Path]) -> Path:
+            number, source = numbered
+            own = self.source_flags(source)
+            key = cache.key(source, [*fixed, *own])
+            found = cache.find(key, source, includes)
+            if found is not None:
+                return found
+            made = scratch / f"{number}.o"
+            dependencies = scratch / f"{number}.d"
+            call = [*self._command, *flags, *own, *(f"-I{folder}" for folder in includes), "-isystem", str(system)]
+            call += ["-MMD", "-MF", str(dependencies), "-c", str(source), "-o", str(made)]
+            done = _run(call)
+            if done.returncode != 0:
+                raise BuildError(f"{self.version} refuses {source.name}:\n{_words(done)}")
+            try:
+                headers = [Path(n).absolute() for n in read_dependencies(dependencies.read_text("utf-8"))]
+            except OSError:
+                return made  # without them there is no knowing when the object is stale
+            others = [h for h in headers if h != source.absolute()]
+            return cache.store(key, made, source, others, includes)
+
+        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+            return list(pool.map(one, enumerate(sources)))
+
+    def _cache_folder(self) -> Path:
+        import platformdirs
+
+        root = self._cache_dir or Path(platformdirs.user_cache_dir("tinydeploy", appauthor=False))
+        return root / "objects"
+
+    # --- linking --------------------------------------------------------------------------------------------------
+
+    def _link(self, objects: Sequence[Path], board: Board, script: Path, elf: Path, map_file: Path) -> None:
+        call = [*self._command, *self.core_flags(board), *(str(o) for o in objects)]
+        call += ["-T", str(script), *LINK_FLAGS, *self.link_flags(), *self.map_flags(map_file), "-o", str(elf)]
+        done = _run(call)
+        if done.returncode != 0:
+            words = done.stdout + done.stderr
+            raise overflow_error(board, words) or BuildError(f"{self.version} does not link the image:\n{_words(done)}")
+        if not map_file.is_file():
+            map_file.write_text(done.stdout, encoding="utf-8")
+
+
+def _run(call: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(call, capture_output=True, text=True, errors="replace", check=False)
+
+
+def _words(done: subprocess.CompletedProcess[str]) -> str:
+    words = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").strip()
+    return words if len(words) <= _WORDS_KEPT else words[:_WORDS_KEPT] + " …"

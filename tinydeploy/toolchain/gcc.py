@@ -1,0 +1,60 @@
+"""arm-none-eabi-gcc: Arm's or a distribution's, newlib not needed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from tinydeploy.boards import Board
+from tinydeploy.errors import MissingToolError
+from tinydeploy.toolchain.driver import Driver
+
+COMMAND = "arm-none-eabi-gcc"
+
+
+class Gcc(Driver):
+    """GCC for Cortex-M; raises `MissingToolError` when it is not on PATH."""
+
+    name = "gcc"
+
+    def __init__(self, cache_dir: Path | None = None, command: Sequence[str] | None = None) -> None:
+        found = shutil.which(COMMAND)
+        if command is None and found is None:
+            raise MissingToolError(
+                f"{COMMAND} is not on PATH",
+                hint="apt install gcc-arm-none-eabi (or brew install arm-none-eabi-gcc), or --toolchain zig with "
+                "pip install 'tinydeploy[run]'",
+            )
+        super().__init__(command or [str(found)], cache_dir)
+
+    @cached_property
+    def _version(self) -> str:
+        done = subprocess.run([*self._command, "--version"], capture_output=True, text=True, check=False)
+        return (done.stdout.splitlines() or [COMMAND])[0].strip()
+
+    @property
+    def version(self) -> str:
+        """The first line of `--version`."""
+        return self._version
+
+    def core_flags(self, board: Board) -> list[str]:
+        """`-mcpu` and the float calling convention; the FPU is named, for M7 comes with two."""
+        core = board.core.name.lower()
+        if core == "cortex-m55" and not board.core.mve:
+            core += "+nomve"
+        flags = [f"-mcpu={core}", "-mthumb"]
+        if board.core.hard_float:
+            # M55's follows from -mcpu; the others have the FPU named
+            return [*flags, "-mfloat-abi=hard", "-mfpu=" + ("auto" if board.core.mve else board.core.fpu)]
+        return [*flags, "-mfloat-abi=soft"]
+
+    def source_flags(self, source: Path) -> list[str]:
+        """memcpy must not be compiled into a call of memcpy."""
+        return ["-fno-tree-loop-distribute-patterns"] if source.name == "string.c" else []
+
+    def link_flags(self) -> list[str]:
+        """libgcc only. `--no-warn-rwx-segments` is not needed: data and code lie in different regions."""
+        return ["-nostdlib", "-lgcc"]

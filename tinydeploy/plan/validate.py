@@ -22,11 +22,12 @@ from tinydeploy.plan.types import Placement, Plan, Step
 RESHAPE_LIKE = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
 
 # Operators that compute element i of the output from element i of each input of the same size, in rising order.
+# SOFTMAX does so once it has gone over its row for the maximum and the sum.
 ELEMENT_WISE = frozenset(
     {
         "ABS", "ADD", "DEQUANTIZE", "DIV", "ELU", "EXP", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "MAXIMUM", "MINIMUM",
         "MUL", "NEG", "PRELU", "QUANTIZE", "RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1", "RSQRT", "SQRT", "SQUARE",
-        "SQUARED_DIFFERENCE", "SUB", "TANH",
+        "SOFTMAX", "SQUARED_DIFFERENCE", "SUB", "TANH",
     }
 )  # fmt: skip
 

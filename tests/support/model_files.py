@@ -12,7 +12,9 @@ from tests.support import tflite_writer as writer
 
 ROOT = Path(__file__).resolve().parents[2]
 
-SKIP_REASON = "set TINYDEPLOY_MODELS to a folder with real .tflite models (vww_96_int8.tflite, kws_ref_model.tflite, …)"
+SKIP_REASON = (
+    "the real models cannot be installed: set TINYDEPLOY_MODELS to a folder with vww_96_int8.tflite and others"
+)
 
 
 def real_models() -> dict[str, Path]:

@@ -124,9 +124,7 @@ class GraphBuilder:
         if scale is not None:
             scales = np.atleast_1d(np.asarray(scale, dtype=np.float32))
             zero_points = np.broadcast_to(np.asarray(zero_point, dtype=np.int64), scales.shape).copy()
-            quantization = schema.QuantizationParametersT(
-                scale=scales, zeroPoint=zero_points, quantizedDimension=axis
-            )
+            quantization = schema.QuantizationParametersT(scale=scales, zeroPoint=zero_points, quantizedDimension=axis)
         if data is not None:
             buffer = self.buffer(np.asarray(data).astype(np.dtype(dtype).newbyteorder("<")))
         self.graph.tensors.append(
@@ -358,9 +356,7 @@ def fully_connected(
     inputs = [x, w]
     if bias:
         b_scales = np.float32(quant_in[0]) * scales
-        inputs.append(
-            g.tensor("bias", (units,), "int32", scale=b_scales, data=rng.integers(-2000, 2000, size=units))
-        )
+        inputs.append(g.tensor("bias", (units,), "int32", scale=b_scales, data=rng.integers(-2000, 2000, size=units)))
     out = (*shape[:-1], units) if keep_num_dims else (int(np.prod(shape[:-1])), units)
     y = g.tensor("output", out, scale=quant_out[0], zero_point=quant_out[1])
     g.op("FULLY_CONNECTED", inputs, [y], version=4, activation=activation, keep_num_dims=keep_num_dims)

@@ -289,7 +289,7 @@ def conv_layout(weights: NDArray[np.int8], groups: int) -> NDArray[np.int8]:
     parts: list[NDArray[np.int8]] = []
     for group in weights.reshape(groups, out_c // groups, -1):
         pairs = len(group) // 2
-        parts.append(group[: 2 * pairs].reshape(pairs, 2, -1).transpose(0, 2, 1).reshape(-1))
+        parts.append(group[: 2 * pairs].reshape(pairs, 2, group.shape[1]).transpose(0, 2, 1).reshape(-1))
         parts.append(group[2 * pairs :].reshape(-1))
     return np.concatenate(parts)
 

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import click
 
-from tinydeploy.cli.common import board_option, model_argument, toolchain_option
+from tinydeploy.cli.common import (
+    board_option,
+    emit,
+    format_option,
+    model_argument,
+    plan_options,
+    progress,
+    provenance,
+    toolchain_option,
+)
 
 
 @click.command("build", short_help="Write a C library for a model.")
@@ -17,11 +26,51 @@ from tinydeploy.cli.common import board_option, model_argument, toolchain_option
 )
 @toolchain_option
 @click.option("--name", default=None, metavar="NAME", help="Prefix of everything in C. Default: from the model's name.")
-def command(model: str, board: str, output: Path, toolchain: str | None, name: str | None) -> None:
-    """Write the C library for a model, compile it, and tell its size.
+@plan_options
+@format_option
+def command(
+    model: str,
+    board: str,
+    output: Path,
+    toolchain: str | None,
+    name: str | None,
+    in_place: bool,
+    solver: str,
+    stack_bytes: int | None,
+    format_: str,
+) -> None:
+    """Write the C library for a model into DIR, compile it with its example, and tell its size.
 
     \b
     Example:
       tinydeploy build kws.tflite --board stm32f746 -o kws_lib
     """
-    raise NotImplementedError
+    from tinydeploy import pipeline
+    from tinydeploy.boards import find_board
+    from tinydeploy.cli.planning import plan_choices, require_fit
+    from tinydeploy.report.builds import BuildFacts, build_document
+
+    options = plan_choices(in_place, solver, stack_bytes)
+    with progress() as stage:
+        stage("reading the model")
+        read = pipeline.load(model)
+        found = find_board(board)
+        stage("planning")
+        planned = pipeline.plan_model(read, found, options)
+        require_fit(planned, hint="`tinydeploy plan` names the tensors to blame")
+        stage("compiling")
+        built = pipeline.build_image(planned, output, options, toolchain=toolchain, name=name)
+    image = built.image
+    facts = BuildFacts(
+        name=built.tree.name,
+        folder=str(output),
+        files=tuple(sorted(built.tree.files)),
+        elf=str(image.elf),
+        toolchain=image.toolchain,
+        weights_bytes=built.constant_bytes,
+        code_bytes=built.code_bytes,
+        static_bytes=image.static_bytes,
+        symbols={s.name: s.bytes for s in image.symbols if s.kind in ("code", "rodata", "data")},
+    )
+    chosen = {"board": board, "name": name, "toolchain": toolchain, **pipeline.describe(options)}
+    emit(build_document(planned, facts, provenance(chosen, {"toolchain": image.toolchain})), format_)

@@ -21,15 +21,15 @@ def command(model: str, board: str, in_place: bool, solver: str, stack_bytes: in
     """
     from tinydeploy import pipeline
     from tinydeploy.boards import find_board
-    from tinydeploy.errors import GateError
+    from tinydeploy.cli.planning import plan_choices, require_fit
     from tinydeploy.report.plans import plan_document
 
+    options = plan_choices(in_place, solver, stack_bytes)
     with progress() as stage:
         stage("reading the model")
         read = pipeline.load(model)
+        found = find_board(board)
         stage("planning")
-        options = pipeline.PlanOptions(in_place=in_place, solver=solver, stack_bytes=stack_bytes)
-        planned = pipeline.plan_model(read, find_board(board), options)
-    emit(plan_document(planned, provenance(pipeline.describe(options))), format_)
-    if not planned.fit.fits:
-        raise GateError(f"{model} does not fit {planned.board.id}: {planned.fit.why_not()}")
+        planned = pipeline.plan_model(read, found, options)
+    emit(plan_document(planned, provenance({"board": board, **pipeline.describe(options)})), format_)
+    require_fit(planned)

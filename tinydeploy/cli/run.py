@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
-from tinydeploy.cli.common import board_option, format_option, model_argument, plan_options, toolchain_option
+from tinydeploy.cli.common import (
+    board_option,
+    emit,
+    format_option,
+    model_argument,
+    plan_options,
+    progress,
+    provenance,
+    toolchain_option,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Future
+
+    from tinydeploy.ir import Model
+    from tinydeploy.pipeline import Ran
+    from tinydeploy.report.runs import OutputFacts, RunFacts, VerifiedFacts
+    from tinydeploy.verify import ReferenceRun, Sample, Verification
 
 
 @click.command("run", short_help="Run and verify on an emulated board.")
@@ -28,7 +49,9 @@ from tinydeploy.cli.common import board_option, format_option, model_argument, p
 @plan_options
 @click.option("--output", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Write outputs as .npy.")
 @format_option
+@click.pass_context
 def command(
+    ctx: click.Context,
     model: str,
     board: str,
     inputs: tuple[str, ...],
@@ -49,4 +72,172 @@ def command(
     Example:
       tinydeploy run kws.tflite --board stm32f746
     """
-    raise NotImplementedError
+    _check_options(ctx, inputs, verify, layers)
+    from tinydeploy import pipeline
+    from tinydeploy.boards import find_board
+    from tinydeploy.cli.planning import plan_choices, require_fit
+    from tinydeploy.emulate import UnicornEmulator
+    from tinydeploy.report.runs import run_document
+    from tinydeploy.verify import compare, load_inputs, raise_on_difference, random_inputs
+
+    options = plan_choices(in_place, solver, stack_bytes)
+    with progress() as stage, tempfile.TemporaryDirectory(prefix="tinydeploy-") as folder:
+        stage("reading the model")
+        read = pipeline.load(model)
+        found = find_board(board)
+        stage("planning")
+        planned = pipeline.plan_model(read, found, options)
+        require_fit(planned, hint="`tinydeploy plan` names the tensors to blame")
+        given = load_inputs(read, inputs) if inputs else random_inputs(read, seed, samples)
+        answers = _ask_references(model, read, given, layers) if verify else None
+        stage("compiling")
+        built = pipeline.build_image(planned, Path(folder), options, toolchain=toolchain)
+        stage("emulating")
+        emulator = UnicornEmulator()
+        ran = pipeline.run_model(built, emulator, given, layers=layers)
+        stage("comparing with the reference")
+        runs, why_not = _wait(answers, layers)
+        verification = compare(read, ran.outputs, runs) if runs else None
+    files = _write_outputs(output, read, ran) if output is not None else ()
+    tools = {"toolchain": built.image.toolchain, "emulator": emulator.name}
+    tools |= {run.name: run.version for run in runs}
+    chosen = {
+        "board": board,
+        "input": inputs,
+        "seed": None if inputs else seed,
+        "samples": None if inputs else samples,
+        "layers": layers,
+        "toolchain": toolchain,
+        **pipeline.describe(options),
+    }
+    whence = "given: " + ", ".join(inputs) if inputs else f"random, seed {seed}"
+    document = run_document(
+        planned,
+        _run_facts(ran, whence),
+        _output_facts(read, ran, files),
+        _verified(verification),
+        provenance(chosen, tools),
+        not_verified=why_not,
+    )
+    emit(document, format_)
+    if verification is not None:
+        raise_on_difference(read, verification)
+
+
+def _check_options(ctx: click.Context, inputs: tuple[str, ...], verify: bool, layers: bool) -> None:
+    for name in ("seed", "samples"):
+        if inputs and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name} is for made-up inputs, and --input gives them.", ctx)
+    if layers and not verify:
+        raise click.UsageError("--layers is for the comparison that --no-verify skips.", ctx)
+
+
+def _ask_references(spec: str, model: Model, given: Sequence[Sample], layers: bool) -> Future[tuple[ReferenceRun, ...]]:
+    """Start the reference interpreters: they have processes of their own, and answer while the image is built."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from tinydeploy.pipeline import model_path
+    from tinydeploy.verify import reference_outputs
+
+    path = model_path(spec)
+    assert path is not None  # a network without weights has been refused
+    pool = ThreadPoolExecutor(max_workers=1)
+    answers = pool.submit(reference_outputs, model, path.read_bytes(), given, layers=layers)
+    pool.shutdown(wait=False)
+    return answers
+
+
+def _wait(answers: Future[tuple[ReferenceRun, ...]] | None, layers: bool) -> tuple[tuple[ReferenceRun, ...], str]:
+    """What the references answered, or why there is nothing; who asks for --layers insists on a comparison."""
+    from tinydeploy.errors import MissingToolError
+
+    if answers is None:
+        return (), "--no-verify"
+    try:
+        return answers.result(), ""
+    except MissingToolError as error:
+        if layers:
+            raise
+        return (), f"{error.message} ({error.hint})"
+
+
+def _run_facts(ran: Ran, whence: str) -> RunFacts:
+    from tinydeploy.report.runs import RunFacts
+
+    built = ran.built
+    return RunFacts(
+        samples=len(ran.inputs),
+        inputs=whence,
+        instructions=ran.instructions,
+        cycles=None,
+        cycles_kind=None,
+        seconds_emulating=ran.seconds,
+        arena_watermark_bytes=ran.watermark("arena"),
+        stack_watermark_bytes=ran.watermark("stack"),
+        static_bytes=built.image.static_bytes,
+        weights_bytes=built.constant_bytes,
+        code_bytes=built.code_bytes,
+        layers=ran.instructions_by_operator,
+        functions=ran.worst.instructions_by_function,
+    )
+
+
+def _output_facts(model: Model, ran: Ran, files: Sequence[str]) -> tuple[OutputFacts, ...]:
+    import hashlib
+
+    from tinydeploy.report.runs import OutputFacts
+
+    found = []
+    for position, index in enumerate(model.outputs):
+        tensor = model.tensor(index)
+        digest = hashlib.sha256()
+        for sample in ran.outputs:
+            digest.update(sample[index].astype(sample[index].dtype.newbyteorder("<")).tobytes())
+        file = files[position] if files else None
+        found.append(OutputFacts(tensor.name, digest.hexdigest(), tensor.dtype.label, tensor.shape, file))
+    return tuple(found)
+
+
+def _verified(verification: Verification | None) -> VerifiedFacts | None:
+    from tinydeploy.report.runs import DifferenceFacts, VerifiedFacts
+
+    if verification is None:
+        return None
+    at = verification.first_difference
+    first = (
+        None
+        if at is None
+        else DifferenceFacts(at.sample, at.operator, at.opcode, at.tensor_name, at.index, at.ours, at.reference)
+    )
+    return VerifiedFacts(
+        against=verification.against,
+        bit_exact=verification.bit_exact,
+        inputs=verification.inputs,
+        tensors=verification.tensors,
+        differing=verification.differing,
+        elements=verification.elements,
+        max_abs=verification.max_abs,
+        first_difference=first,
+        second=verification.second,
+        second_agrees=verification.second_agrees,
+    )
+
+
+def _write_outputs(folder: Path, model: Model, ran: Ran) -> tuple[str, ...]:
+    """One .npy for each output, in the model's order; several samples get one more leading axis."""
+    import numpy as np
+
+    from tinydeploy.codegen import c_identifier
+    from tinydeploy.errors import UsageError
+
+    names = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for position, index in enumerate(model.outputs):
+            arrays = [sample[index] for sample in ran.outputs]
+            path = folder / f"{position}_{c_identifier(model.tensor(index).name, 'output')[:60]}.npy"
+            np.save(path, arrays[0] if len(arrays) == 1 else np.stack(arrays))
+            names.append(str(path))
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {error.strerror or error}") from error
+    return tuple(names)

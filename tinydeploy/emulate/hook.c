@@ -16,7 +16,7 @@
 #endif
 
 enum {
-    TD_VERSION = 1,
+    TD_VERSION = 2,
     TD_MAX_REGIONS = 32,
     TD_MAX_STEPS = 65536,
     TD_PORT_WORK = 256 /* a port access counts as so many instructions towards the next heartbeat */
@@ -45,6 +45,7 @@ typedef int (*td_stop)(void *engine);
 typedef int (*td_heartbeat)(void);
 typedef uint32_t (*td_python_read)(uint32_t address, uint32_t size);
 typedef void (*td_python_write)(uint32_t address, uint32_t size, uint32_t value);
+typedef void (*td_step_ended)(uint32_t id);
 
 typedef struct {
     uint32_t base;
@@ -79,6 +80,7 @@ typedef struct {
     td_heartbeat heartbeat;
     td_python_read python_read;
     td_python_write python_write;
+    td_step_ended step_ended; /* NULL: nobody wants to know */
     const uint32_t *function_starts; /* sorted; a function reaches to the next start */
     const uint8_t *function_traps;   /* 1: entering it ends the run */
     uint64_t *function_counts;       /* [function_total + 1]; the last is for code without a symbol */
@@ -485,6 +487,7 @@ static uint64_t executed_at_access(td_state *s, uint32_t address, int store, uin
 static void close_step(td_state *s, uint64_t now) {
     if (s->step_current != TD_NO_STEP && now >= s->step_start) s->steps[s->step_current].count += now - s->step_start;
     s->step_start = now;
+    if (s->step_current != TD_NO_STEP && s->step_ended != NULL) s->step_ended(s->steps[s->step_current].id);
 }
 
 static void mark(td_state *s, uint32_t id, uint64_t now) {

@@ -26,7 +26,7 @@ from typing import Any
 
 from tinydeploy.errors import MissingToolError
 
-_VERSION = 1
+_VERSION = 2
 _SOURCE = Path(__file__).with_name("hook.c")
 
 RUNNING, COUNT_LIMIT, HEARTBEAT, STACK_OVERFLOW, TRAP, UNDEFINED, SELF_LOOP, FPU_OFF, OUT_OF_MEMORY = range(9)
@@ -37,6 +37,7 @@ NO_STEP = 0xFFFFFFFF
 HEARTBEAT_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int)
 READ_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_uint32, ctypes.c_uint32)
 WRITE_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_uint32)
+STEP_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_uint32)
 
 
 class HookRegion(ctypes.Structure):
@@ -78,7 +79,7 @@ class HookState(ctypes.Structure):
     _fields_ = (
         *(
             (name, ctypes.c_void_p)
-            for name in ("engine", "reg_read", "stop", "heartbeat", "python_read", "python_write")
+            for name in ("engine", "reg_read", "stop", "heartbeat", "python_read", "python_write", "step_ended")
         ),
         ("function_starts", ctypes.POINTER(ctypes.c_uint32)),
         ("function_traps", ctypes.POINTER(ctypes.c_uint8)),

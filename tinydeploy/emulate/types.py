@@ -42,7 +42,7 @@ class Job:
     max_instructions: time-out by count. timeout_seconds: time-out by host time. stack_limit: the lowest address that
     the stack may reach; a stack pointer below it is a stack overflow. strict_peripherals: only the core's own
     registers and the board's UART exist; any other peripheral address is a fault, as it should be for an image that
-    needs none.
+    needs none. step_reads[i]: (address, bytes) read each time that step i ends, before anything else runs.
     """
 
     elf: Path
@@ -55,6 +55,7 @@ class Job:
     timeout_seconds: float = 120.0
     stack_limit: int | None = None
     strict_peripherals: bool = False
+    step_reads: Mapping[int, Sequence[tuple[int, int]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ class RunResult:
     `instructions_by_step[i]`: since marker i was written until the next marker. `instructions_by_function`: exclusive
     counts by symbol. `watermarks[name]`: bytes of the painted range that were overwritten (from the used end).
     `reads`: the bytes asked for. `uart`: what the firmware printed. `exit_code`: by semihosting, 0 otherwise.
-    `peripherals`: registers without a model that were touched, by address.
+    `peripherals`: registers without a model that were touched, by address. `step_data[i]`: what `Job.step_reads[i]`
+    asked for, as it was when step i last ended; missing for a step that did not run.
     """
 
     instructions: int
@@ -106,6 +108,7 @@ class RunResult:
     exit_code: int
     fault: Fault | None
     peripherals: tuple[PeripheralUse, ...] = ()
+    step_data: Mapping[int, tuple[bytes, ...]] = field(default_factory=dict)
 
 
 class Emulator(Protocol):

@@ -161,6 +161,7 @@ class _Machine:
         self._failure: BaseException | None = None
         self._exit_code: int | None = None
         self._deadline = 0.0
+        self._step_data: dict[int, tuple[bytes, ...]] = {}
         self._output = Output(on_output)
         self._registers = RegisterFile()
         self._memory = _Memory(board)
@@ -227,7 +228,7 @@ class _Machine:
         regions = (h.HookRegion * len(self._memory.maps))()
         for slot, (region, block) in zip(regions, self._memory.maps, strict=True):
             slot.base, slot.bytes = region.base, region.bytes
-            slot.host = ctypes.addressof((ctypes.c_char * region.bytes).from_buffer(block))
+            slot.host = ctypes.addressof(ctypes.c_char.from_buffer(block))
             slot.writable = region.kind is RegionKind.RAM
         starts, traps = self._functions.starts, self._functions.traps
         c_starts = (ctypes.c_uint32 * max(1, len(starts)))(*starts)
@@ -237,12 +238,15 @@ class _Machine:
             h.HEARTBEAT_CALLBACK(self._heartbeat),
             h.READ_CALLBACK(self._port_read),
             h.WRITE_CALLBACK(self._port_write),
+            h.STEP_CALLBACK(self._step_ended),
         )
         self._keep += [regions, c_starts, c_traps, callbacks]
         state.engine = self._engine._uch
         state.reg_read = ctypes.cast(self._uclib.uc_reg_read, ctypes.c_void_p)
         state.stop = ctypes.cast(self._uclib.uc_emu_stop, ctypes.c_void_p)
-        state.heartbeat, state.python_read, state.python_write = (ctypes.cast(c, ctypes.c_void_p) for c in callbacks)
+        pointers = [ctypes.cast(callback, ctypes.c_void_p) for callback in callbacks]
+        state.heartbeat, state.python_read, state.python_write = pointers[:3]
+        state.step_ended = pointers[3] if job.step_reads else None
         state.function_starts = ctypes.cast(c_starts, ctypes.POINTER(ctypes.c_uint32))
         state.function_traps = ctypes.cast(c_traps, ctypes.POINTER(ctypes.c_uint8))
         state.function_counts = ctypes.cast(self._counts, ctypes.POINTER(ctypes.c_uint64))
@@ -263,7 +267,7 @@ class _Machine:
                 access |= c.UC_PROT_WRITE
             if region.code:
                 access |= c.UC_PROT_EXEC
-            where = ctypes.addressof((ctypes.c_char * region.bytes).from_buffer(block))
+            where = ctypes.addressof(ctypes.c_char.from_buffer(block))
             self._checked(
                 self._uclib.uc_mem_map_ptr(self._engine._uch, region.base, region.bytes, access, ctypes.c_void_p(where))
             )
@@ -370,6 +374,19 @@ class _Machine:
             self._end(Stop("unmapped-read", f"a peripheral was told to read {_hex(outside.args[0])}", outside.args[0]))
         except BaseException as problem:
             self._guarded(problem)
+
+    def _step_ended(self, step: int) -> None:
+        try:
+            wanted = self._job.step_reads.get(step)
+            if wanted is not None:
+                self._step_data[step] = tuple(self._memory.read(address, size) for address, size in wanted)
+        except IndexError as outside:
+            self._guarded(self._not_memory(outside.args[0]))
+        except BaseException as problem:
+            self._guarded(problem)
+
+    def _not_memory(self, address: int) -> UsageError:
+        return UsageError(f"{_hex(address)} is not in a memory of {self._board.id}")
 
     def _block_address(self) -> int:
         current = self._state.current
@@ -484,7 +501,7 @@ class _Machine:
             try:
                 reads = tuple(self._memory.read(address, size) for address, size in job.reads)
             except IndexError as outside:
-                raise UsageError(f"{_hex(outside.args[0])} is not in a memory of {self._board.id}") from None
+                raise self._not_memory(outside.args[0]) from None
         return RunResult(
             instructions=int(state.instructions),
             instructions_by_step={int(state.steps[i].id): int(state.steps[i].count) for i in range(state.step_total)},
@@ -499,6 +516,7 @@ class _Machine:
             exit_code=self._exit_code or 0,
             fault=fault,
             peripherals=self._registers.uses(),
+            step_data=self._step_data,
         )
 
     def _go(self, pc: int) -> int:

@@ -91,7 +91,8 @@ static inline int32_t td_clamp(int32_t x, int32_t low, int32_t high)
  * wrap, as the reference's do, without undefined behaviour. */
 static inline int8_t td_output(uint32_t acc, const int32_t *scale, int32_t zero, int32_t low, int32_t high)
 {
-    return (int8_t)td_clamp(zero + td_requantize((int32_t)acc, scale[0], scale[1]), low, high);
+    const int32_t value = td_requantize((int32_t)acc, scale[0], scale[1]);
+    return (int8_t)td_clamp((int32_t)((uint32_t)zero + (uint32_t)value), low, high);
 }
 
 #ifdef __cplusplus

@@ -57,11 +57,17 @@ def conv_scales(input_scale: float, weight_scales: Sequence[float], output_scale
 
 
 def activation_range(activation: Activation, output: Quantization, dtype: DType = DType.INT8) -> tuple[int, int]:
-    """The quantized bounds of a fused activation; raises ValueError for one that is not a clamp."""
+    """The quantized bounds of a fused activation.
+
+    Raises ValueError for one that is not a clamp, and for bounds that leave 32 bits, which TFLM refuses too.
+    """
     low, high = _RANGES[dtype]
 
     def quantized(real: float) -> int:
-        return output.zero_point + round_half_away(f32(real / output.scale))
+        ratio = f32(real / output.scale)
+        if abs(ratio) > 1 << 31:
+            raise ValueError(f"the fused {activation.value}'s bounds do not fit the output's scale {output.scale:g}")
+        return output.zero_point + round_half_away(ratio)
 
     if activation is Activation.NONE:
         return low, high

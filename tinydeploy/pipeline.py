@@ -7,21 +7,43 @@ Each result holds the one before it, so that a report can speak of all of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tinydeploy.boards import Board
 from tinydeploy.catalog import load, model_path
-from tinydeploy.codegen import check_supported, emit
+from tinydeploy.codegen import SourceTree, check_supported, emit, generate
 from tinydeploy.codegen.code_size import estimate_code_bytes
 from tinydeploy.cost import cost_table
+from tinydeploy.errors import GateError, RunError, UnsupportedModelError
 from tinydeploy.ir import Model
 from tinydeploy.plan import Fit, Plan, fit, make_plan
 from tinydeploy.plan.planner import Solver
 from tinydeploy.report.plans import Planned
 
-__all__ = ["PlanOptions", "describe", "load", "model_path", "plan_model"]
+if TYPE_CHECKING:
+    from tinydeploy.emulate import Emulator, RunResult
+    from tinydeploy.toolchain import Image
+    from tinydeploy.verify import Sample
+
+__all__ = [
+    "Built",
+    "PlanOptions",
+    "Ran",
+    "build_image",
+    "describe",
+    "generate_library",
+    "load",
+    "model_path",
+    "plan_model",
+    "run_model",
+]
+
+# ITM stimulus port 31: a write-only register of every Cortex-M but M0 and M0+, harmless on a part without a debugger.
+MARKER_ADDRESS = 0xE000007C
+_STEP_END = 0xFFFFFFFF  # TD_STEP_END
 
 DEFAULT_STACK_BYTES = 1024  # several times what the deepest kernel takes; `run` measures it
 STATIC_BYTES = 0  # a generated library has no static data of its own
@@ -63,7 +85,6 @@ def _fit(model: Model, board: Board, plan: Plan, options: PlanOptions, constant_
         program = emit(model, plan)
         constant_bytes = sum(program.pool.bytes_by_role().values())
         code_bytes = estimate_code_bytes(program, len(plan.placements), board.core)
-    stack = DEFAULT_STACK_BYTES if options.stack_bytes is None else options.stack_bytes
     return fit(
         model,
         plan,
@@ -71,6 +92,168 @@ def _fit(model: Model, board: Board, plan: Plan, options: PlanOptions, constant_
         weights_bytes=constant_bytes,
         code_bytes=code_bytes,
         static_bytes=STATIC_BYTES,
-        stack_bytes=stack,
+        stack_bytes=_stack_bytes(options),
         kinds={"stack": "estimated" if options.stack_bytes is None else "given"},
     )
+
+
+@dataclass(frozen=True)
+class Built:
+    """A library, compiled with its example into an image for the plan's board."""
+
+    planned: Planned
+    tree: SourceTree
+    image: Image
+
+    @property
+    def constant_bytes(self) -> int:
+        """Flash taken by weights, biases, scales and tables."""
+        return self.image.flash_bytes_of(self.tree.constant_prefix)
+
+    @property
+    def code_bytes(self) -> int:
+        """Flash taken by everything else."""
+        return self.image.flash_bytes - self.constant_bytes
+
+
+def generate_library(planned: Planned, name: str | None = None) -> SourceTree:
+    """The C library's sources. Raises `UnsupportedModelError` for a network without weights."""
+    model = planned.model
+    if any(t.constant and t.data is None for t in model.tensors):
+        raise UnsupportedModelError(
+            f"{model.path or model.name} has no weights, so there is nothing to generate",
+            hint="plan and cost work without weights; build and run need a .tflite file",
+        )
+    return generate(model, planned.plan, emit(model, planned.plan, name=name))
+
+
+def build_image(
+    planned: Planned, folder: Path, options: PlanOptions, *, toolchain: str | None = None, name: str | None = None
+) -> Built:
+    """Write the library into `folder` and compile it with its example.
+
+    Raises `GateError` when it does not fit (by the plan, or by the linker's word), `MissingToolError` without a
+    compiler.
+    """
+    from tinydeploy.toolchain import find_toolchain
+
+    compiler = find_toolchain(toolchain)
+    tree = generate_library(planned, name)
+    if not planned.fit.fits:
+        raise GateError(f"{planned.model.name} does not fit {planned.board.id}: {planned.fit.why_not()}")
+    tree.write(folder)
+    image = compiler.build(
+        [folder / source for source in (*tree.sources, *tree.example)],
+        [folder, folder / "runtime"],
+        planned.board,
+        folder / "build",
+        name=tree.name,
+        defines={"TD_STEP_PORT": f"{MARKER_ADDRESS:#x}u"},
+        stack_bytes=_stack_bytes(options),
+    )
+    return Built(planned, tree, image)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What the runs of an image showed, sample by sample. `outputs` have the model's outputs by tensor index, and
+    with `layers` everything that its operators compute."""
+
+    built: Built
+    inputs: tuple[Sample, ...]
+    results: tuple[RunResult, ...]
+    outputs: tuple[Sample, ...]
+
+    @property
+    def worst(self) -> RunResult:
+        """The run with the most instructions."""
+        return max(self.results, key=invoke_instructions)
+
+    @property
+    def instructions(self) -> int:
+        """Instructions of one `invoke`, the most of any sample."""
+        return invoke_instructions(self.worst)
+
+    @property
+    def instructions_by_operator(self) -> dict[int, int]:
+        """Of the run with the most instructions."""
+        steps = self.built.planned.plan.problem.steps
+        counts = self.worst.instructions_by_step
+        return {step.operator: counts.get(number, 0) for number, step in enumerate(steps)}
+
+    def watermark(self, name: str) -> int:
+        """The highest watermark of any sample, in bytes."""
+        return max(result.watermarks[name] for result in self.results)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of emulation, all samples together."""
+        return sum(result.seconds for result in self.results)
+
+
+def invoke_instructions(result: RunResult) -> int:
+    """Instructions between the first marker and the last: one `invoke`."""
+    return sum(n for marker, n in result.instructions_by_step.items() if marker != _STEP_END)
+
+
+def run_model(built: Built, emulator: Emulator, samples: Sequence[Sample], *, layers: bool = False) -> Ran:
+    """Run the image once for each sample, each time from reset.
+
+    `layers`: also read what every step computes, right after it. Raises `RunError` for a run that ends in a fault or
+    a time-out.
+    """
+    from tinydeploy.elf import read_elf
+    from tinydeploy.emulate import Job, MemoryWrite, Painted
+
+    model, plan, image = built.planned.model, built.planned.plan, built.image
+    arena = read_elf(image.elf).address_of(built.tree.arena_symbol)
+    stack = Painted("stack", image.stack_limit, image.stack_top - image.stack_limit, grows_down=True)
+    painted = (Painted("arena", arena, plan.arena_bytes), stack)
+    results: list[RunResult] = []
+    outputs: list[Sample] = []
+    by_step = {
+        number: tuple(
+            (arena + plan.placements[t].offset, model.tensor(t).bytes) for t in model.operators[s.operator].outputs
+        )
+        for number, s in enumerate(plan.problem.steps)
+    }
+    for sample in samples:
+        job = Job(
+            elf=image.elf,
+            writes=[MemoryWrite(arena + plan.placements[t].offset, v.tobytes()) for t, v in sample.items()],
+            reads=[(arena + plan.placements[t].offset, model.tensor(t).bytes) for t in model.outputs],
+            painted=painted,
+            stop_symbol=built.tree.done_symbol,
+            marker_address=MARKER_ADDRESS,
+            stack_limit=image.stack_limit,
+            strict_peripherals=True,
+            **({"step_reads": by_step} if layers else {}),
+        )
+        result = emulator.run(built.planned.board, job)
+        if result.fault is not None:
+            raise RunError(f"{model.name} on {built.planned.board.id}: {result.fault.message}")
+        results.append(result)
+        outputs.append(_tensors(built, result, by_step if layers else {}))
+    return Ran(built, tuple(samples), tuple(results), tuple(outputs))
+
+
+def _tensors(built: Built, result: RunResult, by_step: Mapping[int, Sequence[tuple[int, int]]]) -> Sample:
+    """What was read, as arrays by tensor index."""
+    import numpy as np
+
+    model, plan = built.planned.model, built.planned.plan
+    read: dict[int, bytes] = {}
+    for number in by_step:
+        operator = model.operators[plan.problem.steps[number].operator]
+        read |= dict(zip(operator.outputs, result.step_data[number], strict=True))
+    read |= dict(zip(model.outputs, result.reads, strict=True))
+    found = {}
+    for index, data in read.items():
+        tensor = model.tensor(index)
+        dtype = np.dtype(tensor.dtype.label).newbyteorder("<")
+        found[index] = np.frombuffer(data, dtype).reshape(tensor.shape).astype(tensor.dtype.label)
+    return found
+
+
+def _stack_bytes(options: PlanOptions) -> int:
+    return DEFAULT_STACK_BYTES if options.stack_bytes is None else options.stack_bytes

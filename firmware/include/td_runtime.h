@@ -64,19 +64,19 @@ static inline int32_t td_high_mul(int32_t a, int32_t b)
     return (int32_t)(((int64_t)a * b + ((int64_t)1 << 30)) >> 31);
 }
 
-/* x * 2^-exponent, rounded to nearest, halves away from zero; 0 <= exponent <= 31. */
+/* x * 2^-exponent, rounded to nearest, halves away from zero, for 1 <= exponent <= 31: equal to gemmlowp's
+ * RoundingDivideByPOT. Down to half units first: a negative half is made a little smaller, so that it rounds away from
+ * zero. INT32_MIN, and INT32_MAX with exponent 1, would overflow; a product of td_high_mul is neither. */
 static inline int32_t td_round_shift(int32_t x, int32_t exponent)
 {
-    const int32_t mask = (int32_t)(((uint32_t)1 << exponent) - 1u);
-    const int32_t threshold = (mask >> 1) + (x < 0 ? 1 : 0);
-    return (x >> exponent) + ((x & mask) > threshold ? 1 : 0);
+    return (((x + (x >> 31)) >> (exponent - 1)) + 1) >> 1;
 }
 
 /* x * multiplier * 2^(shift - 31) with TensorFlow Lite Micro's two roundings. multiplier is 0 or in [2^30, 2^31),
  * -31 <= shift <= 30; a left shift that leaves 32 bits wraps, as it does there. */
 static inline int32_t td_requantize(int32_t x, int32_t multiplier, int32_t shift)
 {
-    if (shift > 0) {
+    if (shift >= 0) {
         return td_high_mul((int32_t)((uint32_t)x << shift), multiplier);
     }
     return td_round_shift(td_high_mul(x, multiplier), -shift);

@@ -1,14 +1,20 @@
-/* CONV_2D by rows. Inside the image two output columns and two output channels are computed at a time, four
- * accumulators in registers; at the border, with dilation and with groups one column at a time, tap by tap. */
+/* CONV_2D by rows, in one of three ways, chosen by what is cheapest for the shape:
+ *  - small windows: the patches under two columns are gathered side by side, so that the window is one run of memory
+ *    and its border costs nothing;
+ *  - larger windows inside the image: the rows of the window are runs of memory themselves;
+ *  - larger windows at the border, dilated or grouped: tap by tap.
+ * Two output columns and two output channels are computed at a time, four accumulators in registers. */
 #include "td_conv_2d.h"
 #include "td_window.h"
 
-static void finish(const td_conv_2d_t *op, uint32_t acc, int32_t channel, int8_t *out)
-{
-    out[channel] = td_output(acc, op->scale + channel * op->scale_step, op->out_zero, op->out_min, op->out_max);
-}
+#include <string.h>
 
-/* Two columns x two channels over `n` bytes of input. */
+/* Small windows: as many taps times channels as two patches on the stack may have. */
+#define PATCH_BYTES 64
+
+#define FINISH(acc, channel, out)                                                                                      \
+    (out)[channel] = td_output(acc, op->scale + (channel) * op->scale_step, op->out_zero, op->out_min, op->out_max)
+
 #define MAC_2X2                                                                                                        \
     do {                                                                                                               \
         const int32_t v0 = *x0++, v1 = *x1++, w0 = w[0], w1 = w[1];                                                    \
@@ -23,29 +29,34 @@ static void finish(const td_conv_2d_t *op, uint32_t acc, int32_t channel, int8_t
         TD_PIN(a11);                                                                                                   \
     } while (0)
 
-/* Two columns x one channel. */
-#define MAC_2X1                                                                                                        \
+/* One column, two channels. */
+#define MAC_1X2                                                                                                        \
     do {                                                                                                               \
-        const int32_t w0 = *w++;                                                                                       \
-        a00 += (uint32_t)(*x0++ * w0);                                                                                 \
-        a10 += (uint32_t)(*x1++ * w0);                                                                                 \
+        const int32_t v0 = *x0++;                                                                                      \
+        a0 += (uint32_t)(v0 * w[0]);                                                                                   \
+        a1 += (uint32_t)(v0 * w[1]);                                                                                   \
+        w += 2;                                                                                                        \
+        TD_PIN(a0);                                                                                                    \
+        TD_PIN(a1);                                                                                                    \
     } while (0)
 
-/* Columns x and x + 1, both inside, no dilation, one group: the taps of a window row are one run of memory. */
-static TD_NOINLINE void two_columns(const td_conv_2d_t *op, const int8_t *const *window, int32_t x, int8_t *out)
+/* `rows` runs of `run` bytes, the k-th at row[k] + left; the next column's lie `step` further on. */
+typedef struct runs {
+    const int8_t *const *row;
+    int32_t rows, run, left, step;
+} runs_t;
+
+static TD_NOINLINE void two_columns(const td_conv_2d_t *op, const runs_t *in, int8_t *out)
 {
-    const int32_t step = op->stride_w * op->in_c;
-    const int32_t left = x * step - op->pad_left * op->in_c;
-    const int32_t run = op->kernel_w * op->in_c;
     const int8_t *w = op->weights;
     int32_t c = 0;
     for (; c + 1 < op->out_c; c += 2) {
         uint32_t a00 = (uint32_t)op->bias[c], a01 = (uint32_t)op->bias[c + 1];
         uint32_t a10 = a00, a11 = a01;
-        for (int32_t k = 0; k < op->kernel_h; ++k) {
-            const int8_t *x0 = window[k] + left;
-            const int8_t *x1 = x0 + step;
-            int32_t n = run;
+        for (int32_t k = 0; k < in->rows; ++k) {
+            const int8_t *x0 = in->row[k] + in->left;
+            const int8_t *x1 = x0 + in->step;
+            int32_t n = in->run;
             for (; n >= 4; n -= 4) {
                 MAC_2X2;
                 MAC_2X2;
@@ -56,27 +67,62 @@ static TD_NOINLINE void two_columns(const td_conv_2d_t *op, const int8_t *const 
                 MAC_2X2;
             }
         }
-        finish(op, a00, c, out);
-        finish(op, a01, c + 1, out);
-        finish(op, a10, c, out + op->out_c);
-        finish(op, a11, c + 1, out + op->out_c);
+        FINISH(a00, c, out);
+        FINISH(a10, c, out + op->out_c);
+        FINISH(a01, c + 1, out);
+        FINISH(a11, c + 1, out + op->out_c);
     }
     if (c < op->out_c) {
-        uint32_t a00 = (uint32_t)op->bias[c], a10 = a00;
-        for (int32_t k = 0; k < op->kernel_h; ++k) {
-            const int8_t *x0 = window[k] + left;
-            const int8_t *x1 = x0 + step;
-            for (int32_t n = run; n > 0; --n) {
-                MAC_2X1;
+        uint32_t a0 = (uint32_t)op->bias[c], a1 = a0;
+        for (int32_t k = 0; k < in->rows; ++k) {
+            const int8_t *x0 = in->row[k] + in->left;
+            for (int32_t n = in->run; n > 0; --n, ++x0) {
+                const int32_t w0 = *w++;
+                a0 += (uint32_t)(x0[0] * w0);
+                a1 += (uint32_t)(x0[in->step] * w0);
             }
         }
-        finish(op, a00, c, out);
-        finish(op, a10, c, out + op->out_c);
+        FINISH(a0, c, out);
+        FINISH(a1, c, out + op->out_c);
     }
 }
 
-/* One column anywhere: each tap looks for itself whether it is inside. */
-static TD_NOINLINE void one_column(const td_conv_2d_t *op, const int8_t *const *window, int32_t x, int8_t *out)
+static TD_NOINLINE void one_column(const td_conv_2d_t *op, const runs_t *in, int8_t *out)
+{
+    const int8_t *w = op->weights;
+    int32_t c = 0;
+    for (; c + 1 < op->out_c; c += 2) {
+        uint32_t a0 = (uint32_t)op->bias[c], a1 = (uint32_t)op->bias[c + 1];
+        for (int32_t k = 0; k < in->rows; ++k) {
+            const int8_t *x0 = in->row[k] + in->left;
+            int32_t n = in->run;
+            for (; n >= 4; n -= 4) {
+                MAC_1X2;
+                MAC_1X2;
+                MAC_1X2;
+                MAC_1X2;
+            }
+            for (; n > 0; --n) {
+                MAC_1X2;
+            }
+        }
+        FINISH(a0, c, out);
+        FINISH(a1, c + 1, out);
+    }
+    if (c < op->out_c) {
+        uint32_t acc = (uint32_t)op->bias[c];
+        for (int32_t k = 0; k < in->rows; ++k) {
+            const int8_t *x0 = in->row[k] + in->left;
+            for (int32_t n = in->run; n > 0; --n) {
+                acc += (uint32_t)(*x0++ * *w++);
+            }
+        }
+        FINISH(acc, c, out);
+    }
+}
+
+/* One column anywhere, in any group: each tap looks for itself whether it is inside. */
+static TD_NOINLINE void tap_by_tap(const td_conv_2d_t *op, const int8_t *const *window, int32_t x, int8_t *out)
 {
     const int32_t group_in = op->in_c / op->groups, group_out = op->out_c / op->groups;
     const int32_t left = x * op->stride_w - op->pad_left;
@@ -89,38 +135,89 @@ static TD_NOINLINE void one_column(const td_conv_2d_t *op, const int8_t *const *
             for (int32_t k = 0; k < op->kernel_h; ++k) {
                 int32_t ix = left;
                 for (int32_t t = 0; t < op->kernel_w; ++t, ix += op->dilation_w) {
-                    const int8_t *v = (ix >= 0 && ix < op->in_w ? window[k] + ix * op->in_c : op->pad_row) + g * group_in;
+                    const int8_t *x0 = ix >= 0 && ix < op->in_w ? window[k] + ix * op->in_c : op->pad_row;
+                    int32_t n = group_in;
+                    x0 += g * group_in;
                     if (pair) {
-                        for (int32_t n = group_in; n > 0; --n, w += 2) {
-                            const int32_t v0 = *v++;
-                            a0 += (uint32_t)(v0 * w[0]);
-                            a1 += (uint32_t)(v0 * w[1]);
+                        for (; n >= 4; n -= 4) {
+                            MAC_1X2;
+                            MAC_1X2;
+                            MAC_1X2;
+                            MAC_1X2;
+                        }
+                        for (; n > 0; --n) {
+                            MAC_1X2;
                         }
                     } else {
-                        for (int32_t n = group_in; n > 0; --n) {
-                            a0 += (uint32_t)(*v++ * *w++);
+                        for (; n > 0; --n) {
+                            a0 += (uint32_t)(*x0++ * *w++);
                         }
                     }
                 }
             }
-            finish(op, a0, c, out);
+            FINISH(a0, c, out);
             if (pair) {
-                finish(op, a1, c + 1, out);
+                FINISH(a1, c + 1, out);
             }
         }
     }
 }
 
-static void conv_row(const td_conv_2d_t *op, const int8_t *const *window, int8_t *out)
+/* The taps under column x, one after the other; returns where the next patch goes. */
+static int8_t *gather(const td_conv_2d_t *op, const int8_t *const *window, int32_t x, int8_t *patch)
+{
+    const int32_t left = x * op->stride_w - op->pad_left;
+    for (int32_t k = 0; k < op->kernel_h; ++k) {
+        int32_t ix = left;
+        if (op->dilation_w == 1 && x >= op->inner_begin && x < op->inner_end) {
+            const int32_t run = op->kernel_w * op->in_c;
+            memcpy(patch, window[k] + ix * op->in_c, (size_t)run);
+            patch += run;
+            continue;
+        }
+        for (int32_t t = 0; t < op->kernel_w; ++t, ix += op->dilation_w, patch += op->in_c) {
+            const int8_t *from = ix >= 0 && ix < op->in_w ? window[k] + ix * op->in_c : op->pad_row;
+            memcpy(patch, from, (size_t)op->in_c);
+        }
+    }
+    return patch;
+}
+
+/* A row of a small window. */
+static TD_NOINLINE void row_by_patches(const td_conv_2d_t *op, const int8_t *const *window, int8_t *out)
+{
+    int8_t patch[2 * PATCH_BYTES];
+    const int8_t *const row = patch;
+    const int32_t taps = op->kernel_h * op->kernel_w * op->in_c;
+    const runs_t in = {&row, 1, taps, 0, taps};
+    for (int32_t x = 0; x < op->out_w; x += 2, out += 2 * op->out_c) {
+        int8_t *const second = gather(op, window, x, patch);
+        if (x + 1 < op->out_w) {
+            gather(op, window, x + 1, second);
+            two_columns(op, &in, out);
+        } else {
+            one_column(op, &in, out);
+        }
+    }
+}
+
+/* A row of any window. */
+static void row_by_runs(const td_conv_2d_t *op, const int8_t *const *window, int8_t *out)
 {
     const int32_t simple = op->dilation_w == 1 && op->groups == 1 ? 1 : 0;
+    runs_t in = {window, op->kernel_h, op->kernel_w * op->in_c, 0, op->stride_w * op->in_c};
     int32_t x = 0;
     while (x < op->out_w) {
-        if (simple && x >= op->inner_begin && x + 1 < op->inner_end) {
-            two_columns(op, window, x, out + x * op->out_c);
+        int8_t *const to = out + x * op->out_c;
+        in.left = (x * op->stride_w - op->pad_left) * op->in_c;
+        if (!simple || x < op->inner_begin || x >= op->inner_end) {
+            tap_by_tap(op, window, x, to);
+            x += 1;
+        } else if (x + 1 < op->inner_end) {
+            two_columns(op, &in, to);
             x += 2;
         } else {
-            one_column(op, window, x, out + x * op->out_c);
+            one_column(op, &in, to);
             x += 1;
         }
     }
@@ -129,10 +226,17 @@ static void conv_row(const td_conv_2d_t *op, const int8_t *const *window, int8_t
 void td_conv_2d(const td_conv_2d_t *op, uint8_t *arena, const td_tensor_t *in, const td_tensor_t *out,
                 int32_t first_row, int32_t end_row, const int8_t **window)
 {
+    const int32_t taps = op->kernel_h * op->kernel_w;
+    const int32_t small = taps > 1 && op->groups == 1 && taps <= PATCH_BYTES / op->in_c ? 1 : 0;
     for (int32_t row = first_row; row < end_row; ++row) {
         const int32_t image = row / op->out_h;
         const int32_t top = (row - image * op->out_h) * op->stride_h - op->pad_top;
+        int8_t *const to = (int8_t *)td_row(arena, out, row);
         td_fill_window(window, arena, in, op->pad_row, image, op->in_h, top, op->kernel_h, op->dilation_h);
-        conv_row(op, window, (int8_t *)td_row(arena, out, row));
+        if (small) {
+            row_by_patches(op, window, to);
+        } else {
+            row_by_runs(op, window, to);
+        }
     }
 }

@@ -2,10 +2,8 @@
 #include "td_depthwise_conv_2d.h"
 #include "td_window.h"
 
-static void finish(const td_depthwise_conv_2d_t *op, uint32_t acc, int32_t channel, int8_t *out)
-{
-    out[channel] = td_output(acc, op->scale + channel * op->scale_step, op->out_zero, op->out_min, op->out_max);
-}
+#define FINISH(acc, channel)                                                                                           \
+    out[channel] = td_output(acc, op->scale + (channel) * op->scale_step, op->out_zero, op->out_min, op->out_max)
 
 #define MAC_4                                                                                                          \
     do {                                                                                                               \
@@ -20,53 +18,61 @@ static void finish(const td_depthwise_conv_2d_t *op, uint32_t acc, int32_t chann
         w += 4;                                                                                                        \
     } while (0)
 
-/* Four channels from `c` of one column, whose taps are all inside. */
-static TD_NOINLINE const int8_t *four_inside(const td_depthwise_conv_2d_t *op, const int8_t *const *window, int32_t left,
-                                 int32_t c, const int8_t *w, int8_t *out)
+#define FINISH_4                                                                                                       \
+    do {                                                                                                               \
+        FINISH(a0, c);                                                                                                 \
+        FINISH(a1, c + 1);                                                                                             \
+        FINISH(a2, c + 2);                                                                                             \
+        FINISH(a3, c + 3);                                                                                             \
+    } while (0)
+
+/* All blocks of four channels of one column, whose taps are all inside; returns the weights behind them. */
+static TD_NOINLINE const int8_t *blocks_inside(const td_depthwise_conv_2d_t *op, const int8_t *const *window,
+                                               int32_t left, int8_t *out)
 {
     const int32_t tap_step = op->dilation_w * op->in_c;
-    const int32_t offset = left * op->in_c + c;
-    uint32_t a0 = (uint32_t)op->bias[c], a1 = (uint32_t)op->bias[c + 1];
-    uint32_t a2 = (uint32_t)op->bias[c + 2], a3 = (uint32_t)op->bias[c + 3];
-    for (int32_t k = 0; k < op->kernel_h; ++k) {
-        const int8_t *v = window[k] + offset;
-        int32_t n = op->kernel_w;
-        for (; n >= 3; n -= 3) {
-            MAC_4;
-            v += tap_step;
-            MAC_4;
-            v += tap_step;
-            MAC_4;
-            v += tap_step;
+    const int8_t *w = op->weights;
+    int32_t offset = left * op->in_c;
+    for (int32_t c = 0; c + 3 < op->out_c; c += 4, offset += 4) {
+        uint32_t a0 = (uint32_t)op->bias[c], a1 = (uint32_t)op->bias[c + 1];
+        uint32_t a2 = (uint32_t)op->bias[c + 2], a3 = (uint32_t)op->bias[c + 3];
+        for (int32_t k = 0; k < op->kernel_h; ++k) {
+            const int8_t *v = window[k] + offset;
+            int32_t n = op->kernel_w;
+            for (; n >= 3; n -= 3) {
+                MAC_4;
+                v += tap_step;
+                MAC_4;
+                v += tap_step;
+                MAC_4;
+                v += tap_step;
+            }
+            for (; n > 0; --n, v += tap_step) {
+                MAC_4;
+            }
         }
-        for (; n > 0; --n, v += tap_step) {
-            MAC_4;
-        }
+        FINISH_4;
     }
-    finish(op, a0, c, out);
-    finish(op, a1, c + 1, out);
-    finish(op, a2, c + 2, out);
-    finish(op, a3, c + 3, out);
     return w;
 }
 
-/* Four channels from `c` of one column at the border. */
-static TD_NOINLINE const int8_t *four_border(const td_depthwise_conv_2d_t *op, const int8_t *const *window, int32_t left,
-                                 int32_t c, const int8_t *w, int8_t *out)
+/* The same for a column at the border: each tap looks for itself whether it is inside. */
+static TD_NOINLINE const int8_t *blocks_at_border(const td_depthwise_conv_2d_t *op, const int8_t *const *window,
+                                                  int32_t left, int8_t *out)
 {
-    uint32_t a0 = (uint32_t)op->bias[c], a1 = (uint32_t)op->bias[c + 1];
-    uint32_t a2 = (uint32_t)op->bias[c + 2], a3 = (uint32_t)op->bias[c + 3];
-    for (int32_t k = 0; k < op->kernel_h; ++k) {
-        int32_t ix = left;
-        for (int32_t n = op->kernel_w; n > 0; --n, ix += op->dilation_w) {
-            const int8_t *v = (ix >= 0 && ix < op->in_w ? window[k] + ix * op->in_c : op->pad_row) + c;
-            MAC_4;
+    const int8_t *w = op->weights;
+    for (int32_t c = 0; c + 3 < op->out_c; c += 4) {
+        uint32_t a0 = (uint32_t)op->bias[c], a1 = (uint32_t)op->bias[c + 1];
+        uint32_t a2 = (uint32_t)op->bias[c + 2], a3 = (uint32_t)op->bias[c + 3];
+        for (int32_t k = 0; k < op->kernel_h; ++k) {
+            int32_t ix = left;
+            for (int32_t n = op->kernel_w; n > 0; --n, ix += op->dilation_w) {
+                const int8_t *v = (ix >= 0 && ix < op->in_w ? window[k] + ix * op->in_c : op->pad_row) + c;
+                MAC_4;
+            }
         }
+        FINISH_4;
     }
-    finish(op, a0, c, out);
-    finish(op, a1, c + 1, out);
-    finish(op, a2, c + 2, out);
-    finish(op, a3, c + 3, out);
     return w;
 }
 
@@ -81,7 +87,7 @@ static const int8_t *one_channel(const td_depthwise_conv_2d_t *op, const int8_t 
             acc += (uint32_t)(v[in_channel] * *w++);
         }
     }
-    finish(op, acc, channel, out);
+    FINISH(acc, channel);
     return w;
 }
 
@@ -89,22 +95,15 @@ static void depthwise_row(const td_depthwise_conv_2d_t *op, const int8_t *const 
 {
     int32_t left = -op->pad_left;
     for (int32_t x = 0; x < op->out_w; ++x, left += op->stride_w, out += op->out_c) {
-        const int8_t *w = op->weights;
-        int32_t c = 0;
         if (op->multiplier == 1) {
-            if (x >= op->inner_begin && x < op->inner_end) {
-                for (; c + 3 < op->out_c; c += 4) {
-                    w = four_inside(op, window, left, c, w, out);
-                }
-            } else {
-                for (; c + 3 < op->out_c; c += 4) {
-                    w = four_border(op, window, left, c, w, out);
-                }
-            }
-            for (; c < op->out_c; ++c) {
+            const int32_t inside = x >= op->inner_begin && x < op->inner_end ? 1 : 0;
+            const int8_t *w = inside ? blocks_inside(op, window, left, out) : blocks_at_border(op, window, left, out);
+            for (int32_t c = op->out_c & ~3; c < op->out_c; ++c) {
                 w = one_channel(op, window, left, c, c, w, out);
             }
         } else {
+            const int8_t *w = op->weights;
+            int32_t c = 0;
             for (int32_t in_channel = 0; in_channel < op->in_c; ++in_channel) {
                 for (int32_t m = 0; m < op->multiplier; ++m, ++c) {
                     w = one_channel(op, window, left, c, in_channel, w, out);

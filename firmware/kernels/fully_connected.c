@@ -1,10 +1,8 @@
 /* FULLY_CONNECTED: four outputs at a time share each input that is loaded. */
 #include "td_fully_connected.h"
 
-static void finish(const td_fully_connected_t *op, uint32_t acc, int32_t channel, int8_t *out)
-{
-    out[channel] = td_output(acc, op->scale + channel * op->scale_step, op->out_zero, op->out_min, op->out_max);
-}
+#define FINISH(acc, channel)                                                                                           \
+    out[channel] = td_output(acc, op->scale + (channel) * op->scale_step, op->out_zero, op->out_min, op->out_max)
 
 #define MAC_4                                                                                                          \
     do {                                                                                                               \
@@ -38,10 +36,10 @@ static TD_NOINLINE void one_batch(const td_fully_connected_t *op, const int8_t *
         for (; n > 0; --n) {
             MAC_4;
         }
-        finish(op, a0, o, out);
-        finish(op, a1, o + 1, out);
-        finish(op, a2, o + 2, out);
-        finish(op, a3, o + 3, out);
+        FINISH(a0, o);
+        FINISH(a1, o + 1);
+        FINISH(a2, o + 2);
+        FINISH(a3, o + 3);
     }
     for (; o < op->out_n; ++o) {
         const int8_t *v = in;
@@ -49,7 +47,7 @@ static TD_NOINLINE void one_batch(const td_fully_connected_t *op, const int8_t *
         for (int32_t n = op->in_n; n > 0; --n) {
             acc += (uint32_t)(*v++ * *w++);
         }
-        finish(op, acc, o, out);
+        FINISH(acc, o);
     }
 }
 

@@ -79,7 +79,8 @@ def test_a_sound_plan_by_hand_passes() -> None:
     [
         ("RELU", (64,), DType.INT8, True),
         ("CONV_2D", (64,), DType.INT8, False),  # reads what it has overwritten
-        ("SOFTMAX", (64,), DType.INT8, False),  # needs all of a row
+        ("SOFTMAX", (64,), DType.INT8, True),  # writes only when it has read its row
+        ("TRANSPOSE", (64,), DType.INT8, False),  # reads in another order
         ("ADD", (32,), DType.INT8, False),  # not the same elements: something was broadcast
         ("RELU", (16,), DType.FLOAT32, False),  # as many bytes, but other elements
     ],

@@ -46,19 +46,19 @@ def place(
             if shape.height(best) == bound:
                 return _placed(shape, best, bound, "greedy placement meets the lower bound")
     assert best is not None  # there is always an order
-    best = _improve(shape, best, bound, local_visits)
+    # small instances are settled by the exact search at once; hard ones profit from a better start
+    by_crowding, by_time = _rankings(shape)
+    best, finished = _search(shape, best, bound, by_crowding, exact_visits // 8)
+    if not finished:
+        best, finished = _search(shape, best, bound, by_time, exact_visits // 4)
+    if not finished:
+        best = _improve(shape, best, bound, local_visits)
+        if shape.height(best) == bound:
+            return _placed(shape, best, bound, "local search meets the lower bound")
+        best, finished = _search(shape, best, bound, by_crowding, exact_visits)
     if shape.height(best) == bound:
-        return _placed(shape, best, bound, "local search meets the lower bound")
-    search = _Exact(shape, exact_visits)
-    found = search.solve(bound)
-    if found is not None:
-        return _placed(shape, found, bound, "exact search meets the lower bound")
-    while not search.exhausted:
-        found = search.solve(shape.height(best) - shape.unit)
-        if found is None:
-            break
-        best = found
-    if not search.exhausted:
+        return _placed(shape, best, bound, "exact search meets the lower bound")
+    if finished:
         return _placed(shape, best, bound, "exact search finished: nothing smaller exists", exhaustive=True)
     return _placed(shape, best, bound, "best found; the exact search did not finish")
 
@@ -81,6 +81,33 @@ def live_bytes(buffers: Iterable[Buffer]) -> dict[int, int]:
         alive += change[step]
         result[step] = alive
     return result
+
+
+def _rankings(shape: Shape) -> tuple[list[int], list[int]]:
+    """Two orders in which the exact search tries what could lie equally low; each is quick where the other is lost."""
+    crowd = _crowding(shape)
+    everything = range(shape.count)
+    by_crowding = sorted(
+        everything, key=lambda b: (-crowd[b], shape.first[b] - shape.end[b], -shape.size[b], shape.first[b], b)
+    )
+    by_time = sorted(everything, key=lambda b: (shape.first[b], -shape.size[b], b))
+    return by_crowding, by_time
+
+
+def _search(
+    shape: Shape, best: list[int], bound: int, ranking: list[int], visits: int
+) -> tuple[list[int], bool]:
+    """The exact search: first for the lower bound, then below what there is; and whether it came to its end."""
+    search = _Exact(shape, ranking, visits)
+    found = search.solve(bound)
+    if found is not None:
+        return found, True
+    while not search.exhausted:
+        found = search.solve(shape.height(best) - shape.unit)
+        if found is None:
+            break
+        best = found
+    return best, not search.exhausted
 
 
 def _placed(shape: Shape, offsets: list[int], bound: int, method: str, *, exhaustive: bool = False) -> Placed:
@@ -216,7 +243,7 @@ def _improve(shape: Shape, start: list[int], bound: int, visits: int) -> list[in
     best_height = shape.height(best)
     order = sorted(range(shape.count), key=lambda b: (best[b], b))
     current, current_height = best, best_height
-    cost = shape.count + sum(len(n) for n in shape.near)
+    cost = 10 * shape.count + sum(len(n) for n in shape.near)
     while visits > 0 and best_height > bound:
         visits -= cost
         trial = list(order)
@@ -247,7 +274,7 @@ class _Exact:
     When what is left falls apart in time, the parts are solved one by one.
     """
 
-    def __init__(self, shape: Shape, visits: int) -> None:
+    def __init__(self, shape: Shape, ranking: list[int], visits: int) -> None:
         self.shape = shape
         self.visits = visits
         times = sorted({t for pieces in shape.pieces for left, right, _ in pieces for t in (left, right)})
@@ -257,10 +284,6 @@ class _Exact:
             for pieces in shape.pieces
         ]
         self.sections = len(times)
-        crowd = _crowding(shape)
-        ranking = sorted(
-            range(shape.count), key=lambda b: (-crowd[b], shape.first[b] - shape.end[b], -shape.size[b], b)
-        )
         self.rank = [0] * shape.count
         for position, b in enumerate(ranking):
             self.rank[b] = position

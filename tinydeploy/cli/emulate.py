@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinydeploy.cli.common import board_option, emit, format_option, progress, provenance
+from tinydeploy.cli.common import board_option, emit, emulator_version, format_option, progress, provenance
 
 if TYPE_CHECKING:
     from tinydeploy.emulate import Fault
@@ -69,7 +69,12 @@ def command(elf: Path, board: str, timeout: float, format_: str) -> None:
         ended=ended,
         fault=_fault(result.fault),
     )
-    emit(emulation_document(found, facts, provenance({"timeout": timeout}, {"emulator": emulator.name})), format_)
+    emit(
+        emulation_document(
+            found, facts, provenance({"timeout": timeout}, {"emulator": emulator_version(emulator.name)})
+        ),
+        format_,
+    )
     if result.fault is not None:
         raise RunError(f"{elf}: {result.fault.message}")
     if result.exit_code:

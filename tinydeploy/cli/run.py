@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from tinydeploy.cli.common import (
     board_option,
     emit,
+    emulator_version,
     format_option,
     model_argument,
     plan_options,
@@ -87,9 +88,12 @@ def command(
         found = find_board(board)
         stage("planning")
         planned = pipeline.plan_model(read, found, options)
+        path = pipeline.model_path(model)
+        if path is None:
+            pipeline.generate_library(planned)  # a network, which has no weights: it refuses
         require_fit(planned, hint="`tinydeploy plan` names the tensors to blame")
         given = load_inputs(read, inputs) if inputs else random_inputs(read, seed, samples)
-        answers = _ask_references(model, read, given, layers) if verify else None
+        answers = _ask_references(path, read, given, layers) if path and verify else None
         stage("compiling")
         built = pipeline.build_image(planned, Path(folder), options, toolchain=toolchain)
         stage("emulating")
@@ -99,7 +103,7 @@ def command(
         runs, why_not = _wait(answers, layers)
         verification = compare(read, ran.outputs, runs) if runs else None
     files = _write_outputs(output, read, ran) if output is not None else ()
-    tools = {"toolchain": built.image.toolchain, "emulator": emulator.name}
+    tools = {"toolchain": built.image.toolchain, "emulator": emulator_version(emulator.name)}
     tools |= {run.name: run.version for run in runs}
     chosen = {
         "board": board,
@@ -132,15 +136,14 @@ def _check_options(ctx: click.Context, inputs: tuple[str, ...], verify: bool, la
         raise click.UsageError("--layers is for the comparison that --no-verify skips.", ctx)
 
 
-def _ask_references(spec: str, model: Model, given: Sequence[Sample], layers: bool) -> Future[tuple[ReferenceRun, ...]]:
+def _ask_references(
+    path: Path, model: Model, given: Sequence[Sample], layers: bool
+) -> Future[tuple[ReferenceRun, ...]]:
     """Start the reference interpreters: they have processes of their own, and answer while the image is built."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from tinydeploy.pipeline import model_path
     from tinydeploy.verify import reference_outputs
 
-    path = model_path(spec)
-    assert path is not None  # a network without weights has been refused
     pool = ThreadPoolExecutor(max_workers=1)
     answers = pool.submit(reference_outputs, model, path.read_bytes(), given, layers=layers)
     pool.shutdown(wait=False)

@@ -64,8 +64,10 @@ def build_document(planned: Planned, built: BuildFacts, provenance: Provenance) 
         ("image", f"{printable(built.elf, 300)}, by {printable(built.toolchain)}"),
         (
             "flash",
-            (f"weights {number(built.weights_bytes)} B + code {number(built.code_bytes)} B, "
-            f"{percent(flash, fit.flash.capacity_bytes)} of {number(fit.flash.capacity_bytes)} B"),
+            (
+                f"weights {number(built.weights_bytes)} B + code {number(built.code_bytes)} B, "
+                f"{percent(flash, fit.flash.capacity_bytes)} of {number(fit.flash.capacity_bytes)} B"
+            ),
         ),
         ("SRAM", f"arena {number(planned.plan.arena_bytes)} B + static {number(built.static_bytes)} B + stack"),
     )

@@ -86,7 +86,9 @@ def told(provenance: Provenance, *, sha256: str = "") -> Line:
     if sha256:
         parts.append(f"model sha256 {sha256[:16]}…")
     parts += [f"{name} {version}" for name, version in provenance.tools.items()]
-    parts += [f"{name}={_option(value)}" for name, value in provenance.options.items() if value not in (None, ())]
+    parts += [
+        f"{name}={_option(value)}" for name, value in provenance.options.items() if value not in (None, (), False)
+    ]
     return Line(" · ".join(parts), "note")
 
 

@@ -227,7 +227,7 @@ def run_model(built: Built, emulator: Emulator, samples: Sequence[Sample], *, la
             marker_address=MARKER_ADDRESS,
             stack_limit=image.stack_limit,
             strict_peripherals=True,
-            **({"step_reads": by_step} if layers else {}),
+            step_reads=by_step if layers else {},
         )
         result = emulator.run(built.planned.board, job)
         if result.fault is not None:

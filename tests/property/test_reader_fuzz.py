@@ -25,8 +25,11 @@ pytest.importorskip("ai_edge_litert", reason="pip install 'tinydeploy[verify]' f
 
 from tests.support import model_files, mutate
 from tests.support import tflite_writer as writer
-from tinydeploy.errors import ModelError
+from tinydeploy.boards import find_board
+from tinydeploy.cost import cost_table
+from tinydeploy.errors import ModelError, TinydeployError
 from tinydeploy.ir import Model
+from tinydeploy.pipeline import PlanOptions, generate_library, plan_model
 from tinydeploy.tflite import parse_model
 
 SMALL_CASES = 250  # for each of about thirty generated files of some KiB
@@ -222,6 +225,31 @@ def test_graphs_are_taken_exactly_when_they_can_be_executed(
         return all(i in known for i in outputs)
 
     assert isinstance(survive(g.build(inputs, outputs)), Model) == executable()
+
+
+def test_what_the_reader_lets_through_does_not_break_the_later_stages() -> None:
+    """Costs, plan and generated C of spoiled files that are still models: a result, or an error that is the user's."""
+    board = find_board("stm32f746")
+    rng = random.Random("later stages")
+    victims = [mutate.Victim(name, data) for name, data in sorted(GENERATED.items())]
+    planned = 0
+    refusals = []
+    for _ in range(3000):
+        victim = rng.choice(victims)
+        model = survive(mutate.mutate(victim, rng.choice(victims), rng))
+        if isinstance(model, ModelError):
+            continue
+        with no_hang():
+            try:
+                cost_table(model)
+                generate_library(plan_model(model, board, PlanOptions()))
+                planned += 1
+            except TinydeployError as error:
+                refusals.append(error)
+    assert planned > 100
+    assert refusals
+    assert {error.exit_code for error in refusals} <= {1, 3}
+    assert all(error.message.isprintable() for error in refusals)
 
 
 # --- bounded memory ---------------------------------------------------------------------------------------------

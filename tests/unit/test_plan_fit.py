@@ -89,3 +89,8 @@ def test_kinds_that_are_known_better() -> None:
         kinds={"code": "computed", "static": "computed", "stack": "emulated"},
     )  # fmt: skip
     assert (built.sram.kind, built.flash.kind) == ("emulated", "computed")
+    given = fit(
+        model, plan, board(2000, 9000), weights_bytes=1, code_bytes=1, static_bytes=1, stack_bytes=1,
+        kinds={"stack": "given", "static": "computed"},
+    )  # fmt: skip
+    assert given.sram.kind == "given"

@@ -10,12 +10,13 @@ extern "C" {
 
 /* The two inputs take different parts: `a` is the one of the larger scale, `b` the other.
  *
- *   sum = a_factor * a + sum_bias + b_sign * round(b), with a_factor = +-2^19, b_sign = +-1 and
- *   round(b) = (b * b_high + b_bias_high + ((b * b_low + b_bias_low) >> 11)), then 2^-b_shift to nearest
- *   out = clamp(out_zero + sum * out_multiplier * 2^-(31 + out_shift), out_min, out_max)
+ *   r = (b * b_factor + b_bias) * b_multiplier * 2^-32, to nearest, then * 2^-b_shift, to nearest
+ *   sum = a * 2^20 + a_bias + b_sign * r, with b_sign = 2 or -2
+ *   out = clamp(out_zero + sum * out_multiplier * 2^-32 * 2^-out_shift, each to nearest, out_min, out_max)
  *
- * which is what the reference computes: shifted left by 20 and multiplied in 31 bits, the input of the larger scale is
- * an exact shift, and for the other the 64-bit product splits into two of 32 bits. 1 <= b_shift, out_shift <= 31.
+ * which is what the reference computes, doubled: it shifts both inputs left by 20, and there the factor of the larger
+ * scale is exactly 1/2. b_factor is 2^21, or 2^22 where both scales are equal; out_multiplier is negative where `a` is
+ * subtracted. 1 <= b_shift, out_shift <= 31.
  *
  * a_data, b_data: a constant input's values; NULL for a tensor.
  * Output row y reads the rows sum(c[i] * a_step[i]) and sum(c[i] * b_step[i]) of the inputs, where c are the
@@ -31,8 +32,8 @@ typedef struct td_add {
     int32_t columns, depth;
     int32_t a_column, b_column;
     int32_t a_depth, b_depth;
-    int32_t a_factor, sum_bias;
-    int32_t b_high, b_low, b_bias_high, b_bias_low;
+    int32_t a_bias;
+    int32_t b_factor, b_bias, b_multiplier;
     int32_t b_shift, b_sign;
     int32_t out_multiplier, out_shift;
     int16_t out_zero, out_min, out_max;

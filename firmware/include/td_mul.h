@@ -8,8 +8,8 @@
 extern "C" {
 #endif
 
-/* out = clamp(out_zero + (a - a_zero) * (b - b_zero) * multiplier * 2^(left - right - 31), out_min, out_max), rounded
- * as td_requantize does with a shift of left - right, one of which is 0.
+/* out = clamp(out_zero + td_requantize((a - a_zero) * (b - b_zero), multiplier, left - right), out_min, out_max), where
+ * left or right is 0.
  *
  * The other fields as in td_add. */
 typedef struct td_mul {

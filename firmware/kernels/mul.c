@@ -1,39 +1,35 @@
-/* MUL by rows: runs in which both inputs move by one, and runs with an input that stays. */
+/* MUL by rows. Runs in which both inputs move, nothing is clamped but to int8 and no large left shift occurs have a loop
+ * of their own. */
 #include "td_mul.h"
 #include "td_pairs.h"
 
-/* `n` elements; the inputs move by a_step and b_step, which are 0 or 1. */
-static inline void run(const td_mul_t *op, const int8_t *a, int32_t a_step, const int8_t *b, int32_t b_step,
-                       int8_t *out, int32_t n)
+static void run_whole(const td_mul_t *op, const int8_t *a, const int8_t *b, int8_t *out)
 {
-    const int32_t a_zero = op->a_zero, b_zero = op->b_zero, multiplier = op->multiplier;
-    const int32_t left = op->left, right = op->right;
-    const int32_t half = right > 0 ? (int32_t)((uint32_t)1 << (right - 1)) : 0, sign = right > 0 ? -1 : 0;
-    const int32_t zero = op->out_zero, low = op->out_min, high = op->out_max;
-    for (; n > 0; --n) {
-        const int32_t product = (*a - a_zero) * (*b - b_zero);
-        int32_t r = td_high_mul((int32_t)((uint32_t)product << left), multiplier);
-        a += a_step;
-        b += b_step;
-        /* r is large only with a left shift, and then nothing is added here; the zero point may make it wrap */
-        r = (r + ((r >> 31) & sign) + half) >> right;
-        *out++ = (int8_t)td_clamp((int32_t)((uint32_t)r + (uint32_t)zero), low, high);
+    const int32_t a_zero = op->a_zero, b_zero = op->b_zero, zero = op->out_zero;
+    const int32_t multiplier = op->multiplier, right = op->right;
+    const int32_t half = (int32_t)((uint32_t)1 << (right - 1));
+    for (const int8_t *end = out + op->depth; out != end; ++out, ++a, ++b) {
+        const int32_t r = td_high_word((*a - a_zero) * (*b - b_zero) * 2, multiplier);
+        *out = td_saturate(td_halve(r, half, right) + zero);
     }
 }
 
-static void run_both(const td_mul_t *op, const int8_t *a, const int8_t *b, int8_t *out, int32_t n)
+static void run_any(const td_mul_t *op, const int8_t *a, const int8_t *b, int8_t *out)
 {
-    run(op, a, 1, b, 1, out, n);
-}
-
-static void run_any(const td_mul_t *op, const int8_t *a, const int8_t *b, int8_t *out, int32_t n)
-{
-    run(op, a, op->a_depth, b, op->b_depth, out, n);
+    const int32_t a_zero = op->a_zero, b_zero = op->b_zero, a_step = op->a_depth, b_step = op->b_depth;
+    const int32_t multiplier = op->multiplier, shift = op->left - op->right;
+    const int32_t zero = op->out_zero, low = op->out_min, high = op->out_max;
+    for (const int8_t *end = out + op->depth; out != end; ++out, a += a_step, b += b_step) {
+        const int32_t r = td_requantize((*a - a_zero) * (*b - b_zero), multiplier, shift);
+        *out = (int8_t)td_clamp((int32_t)((uint32_t)r + (uint32_t)zero), low, high);
+    }
 }
 
 void td_mul(const td_mul_t *op, uint8_t *arena, const td_tensor_t *a, const td_tensor_t *b, const td_tensor_t *out,
             int32_t first_row, int32_t end_row)
 {
+    const int32_t whole =
+        op->a_depth == 1 && op->b_depth == 1 && op->out_min == -128 && op->out_max == 127 && op->right > 0;
     for (int32_t row = first_row; row < end_row; ++row) {
         int32_t row_a, row_b;
         td_pair_rows(op->outer, op->axes, row, &row_a, &row_b);
@@ -41,10 +37,10 @@ void td_mul(const td_mul_t *op, uint8_t *arena, const td_tensor_t *a, const td_t
         const int8_t *y = (const int8_t *)td_view_row(op->b_data, arena, b, row_b, op->b_row);
         int8_t *to = (int8_t *)td_row(arena, out, row);
         for (int32_t w = 0; w < op->columns; ++w, x += op->a_column, y += op->b_column, to += op->depth) {
-            if (op->a_depth == 1 && op->b_depth == 1) {
-                run_both(op, x, y, to, op->depth);
+            if (whole) {
+                run_whole(op, x, y, to);
             } else {
-                run_any(op, x, y, to, op->depth);
+                run_any(op, x, y, to);
             }
         }
     }

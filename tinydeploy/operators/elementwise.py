@@ -216,24 +216,20 @@ class Add(_Pairwise):
             raise ValueError(f"the output's scale {oq.scale:g} is too small beside the inputs'")
         swapped = quants[1].scale > quants[0].scale
         a, b = (1, 0) if swapped else (0, 1)
-        # the larger scale's factor is exactly 1/2: x · 2^20 · 1/2; with 32 bits of multiplier and a shift of 1 the
-        # other's may be 1/2 as well
+        # Everything is doubled, so that the high word of a product is the reference's rounded high product. The larger
+        # scale's factor is exactly 1/2, so `a` is only shifted. A shift of 0 means that b's is 1/2 too.
         b_multiplier, b_shift = factors[b]
-        if b_shift == 0:
-            b_multiplier, b_shift = 2 * b_multiplier, 1
-        b_high, b_low = b_multiplier >> 11, b_multiplier & 2047
-        signs = (1, -1 if self.opcode == "SUB" else 1)
-        a_factor = signs[a] << (_LEFT_SHIFT - 1)
+        doubled = 1 << (_LEFT_SHIFT + 1)
+        b_factor = doubled if b_shift or b_multiplier == 0 else 2 * doubled
+        subtracts = self.opcode == "SUB"
         table: Table = {
-            "a_factor": a_factor,
-            "sum_bias": -a_factor * quants[a].zero_point,
-            "b_high": b_high,
-            "b_low": b_low,
-            "b_bias_high": -b_high * quants[b].zero_point,
-            "b_bias_low": (1 << 10) - b_low * quants[b].zero_point,
-            "b_shift": b_shift,
-            "b_sign": signs[b],
-            "out_multiplier": multiplier,
+            "a_bias": -(quants[a].zero_point << _LEFT_SHIFT),
+            "b_factor": b_factor,
+            "b_bias": -b_factor * quants[b].zero_point,
+            "b_multiplier": b_multiplier,
+            "b_shift": b_shift or 1,
+            "b_sign": -2 if subtracts else 2,
+            "out_multiplier": -multiplier if subtracts and swapped else multiplier,
             "out_shift": shift or 1,
         }
         return table, swapped

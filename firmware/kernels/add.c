@@ -5,19 +5,16 @@
 
 /* One element before it is clamped. */
 #define SUM(x, y)                                                                                                      \
-    (td_halve(td_high_word((x) * (1 << 20) + a_bias +                                                                  \
-                               td_halve(td_high_word((y) * b_factor + b_bias, b_multiplier), b_half, b_shift) * b_sign, \
-                           multiplier),                                                                                \
-              out_half, out_shift) +                                                                                   \
-     zero)
+    td_halve(td_high_word((x) * (1 << 20) + a_bias +                                                                   \
+                              td_halve(td_high_word((y) * b_factor + b_bias, b_multiplier), b_shift, 1) * b_sign,      \
+                          multiplier),                                                                                 \
+             out_shift, round)
 
 /* Fields in locals, because a store through a char pointer could change them. */
 #define LOCALS                                                                                                         \
     const int32_t a_bias = op->a_bias, b_factor = op->b_factor, b_bias = op->b_bias, b_sign = op->b_sign;              \
-    const int32_t b_multiplier = op->b_multiplier, b_shift = op->b_shift;                                              \
-    const int32_t b_half = (int32_t)((uint32_t)1 << (b_shift - 1));                                                    \
-    const int32_t multiplier = op->out_multiplier, out_shift = op->out_shift;                                          \
-    const int32_t out_half = (int32_t)((uint32_t)1 << (out_shift - 1)), zero = op->out_zero;                           \
+    const int32_t b_multiplier = op->b_multiplier, b_shift = op->b_shift - 1;                                          \
+    const int32_t multiplier = op->out_multiplier, out_shift = op->out_shift - 1, round = 2 * op->out_zero + 1;        \
     const int8_t *const end = out + op->depth
 
 static void run_whole(const td_add_t *op, const int8_t *a, const int8_t *b, int8_t *out)
@@ -25,7 +22,7 @@ static void run_whole(const td_add_t *op, const int8_t *a, const int8_t *b, int8
     LOCALS;
     while (out != end) {
         const int32_t x = *a++, y = *b++;
-        *out++ = td_saturate(SUM(x, y));
+        *out++ = td_to_int8(SUM(x, y));
     }
 }
 

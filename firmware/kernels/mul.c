@@ -5,12 +5,11 @@
 
 static void run_whole(const td_mul_t *op, const int8_t *a, const int8_t *b, int8_t *out)
 {
-    const int32_t a_zero = op->a_zero, b_zero = op->b_zero, zero = op->out_zero;
-    const int32_t multiplier = op->multiplier, right = op->right;
-    const int32_t half = (int32_t)((uint32_t)1 << (right - 1));
+    const int32_t a_zero = op->a_zero, b_zero = op->b_zero, round = 2 * op->out_zero + 1;
+    const int32_t multiplier = op->multiplier, shift = op->right - 1;
     for (const int8_t *end = out + op->depth; out != end; ++out, ++a, ++b) {
         const int32_t r = td_high_word((*a - a_zero) * (*b - b_zero) * 2, multiplier);
-        *out = td_saturate(td_halve(r, half, right) + zero);
+        *out = td_to_int8(td_halve(r, shift, round));
     }
 }
 

@@ -30,7 +30,7 @@ static inline int32_t td_high_word(int32_t a, int32_t b)
 }
 
 /* x saturated to int8. Compilers find the instruction for it in a function of its own, but not in a loop. */
-static inline int8_t td_saturate(int32_t x)
+static inline int8_t td_to_int8(int32_t x)
 {
 #if defined(__ARM_FEATURE_SAT)
     return (int8_t)__ssat(x, 8);
@@ -39,10 +39,11 @@ static inline int8_t td_saturate(int32_t x)
 #endif
 }
 
-/* x * 2^-shift, rounded to nearest, halves away from zero; half = 2^(shift - 1), shift >= 1, |x| < 2^30. */
-static inline int32_t td_halve(int32_t x, int32_t half, int32_t shift)
+/* x * 2^-(shift + 1), rounded to nearest, halves away from zero, and `round` >> 1 added to it: `round` is odd, twice what
+ * is to be added and one. |x| < 2^30. */
+static inline int32_t td_halve(int32_t x, int32_t shift, int32_t round)
 {
-    return (x + (x >> 31) + half) >> shift;
+    return (((x + (x >> 31)) >> shift) + round) >> 1;
 }
 
 #endif

@@ -18,12 +18,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
-import flatbuffers
-import keras
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
+from tensorflow import keras
 from tensorflow.lite.python import schema_py_generated as schema
 
 Floats = NDArray[np.float32]
@@ -31,9 +30,7 @@ Int8s = NDArray[np.int8]
 
 TOOLS = ("tensorflow-cpu", "keras", "numpy", "scikit-learn", "ai-edge-litert")
 
-OPCODE_NAMES = {
-    value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)
-}
+OPCODE_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
 
 
 @dataclass(frozen=True)
@@ -142,7 +139,8 @@ def quantize(values: Floats, scale: float, zero_point: int) -> Int8s:
     """real → int8 as TFLite's QUANTIZE does it: round half away from zero, then saturate."""
     scaled = values.astype(np.float64) / scale
     rounded = np.sign(scaled) * np.floor(np.abs(scaled) + 0.5)
-    return np.clip(rounded + zero_point, -128, 127).astype(np.int8)
+    codes: Int8s = np.clip(rounded + zero_point, -128, 127).astype(np.int8)
+    return codes
 
 
 def reference_interpreter(data: bytes) -> Any:
@@ -234,16 +232,11 @@ def keep_reshape(data: bytes) -> bytes:
     source = graph.tensors[dense.inputs[0]]
     flat = [1, prod(int(n) for n in source.shape)]
 
-    buffer = schema.BufferT()
-    buffer.data = np.frombuffer(np.asarray(flat, "<i4").tobytes(), np.uint8)
-    model.buffers.append(buffer)
-    shape = schema.TensorT()
-    shape.name, shape.shape, shape.type = b"flat_shape", [2], schema.TensorType.INT32
-    shape.buffer, shape.hasRank = len(model.buffers) - 1, True
+    shape = add_int32(model, "flat_shape", flat)
     target = schema.TensorT()
     target.name, target.shape, target.type = b"flat", flat, source.type
     target.quantization, target.hasRank = source.quantization, True
-    graph.tensors += [shape, target]
+    graph.tensors.append(target)
 
     code = schema.OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.RESHAPE
@@ -253,7 +246,7 @@ def keep_reshape(data: bytes) -> bytes:
     options.newShape = flat
     reshape = schema.OperatorT()
     reshape.opcodeIndex = len(model.operatorCodes) - 1
-    reshape.inputs = [dense.inputs[0], len(graph.tensors) - 2]
+    reshape.inputs = [dense.inputs[0], shape]
     reshape.outputs = [len(graph.tensors) - 1]
     reshape.builtinOptionsType, reshape.builtinOptions = schema.BuiltinOptions.ReshapeOptions, options
     dense.inputs = [reshape.outputs[0], *dense.inputs[1:]]
@@ -261,8 +254,21 @@ def keep_reshape(data: bytes) -> bytes:
     return pack(model)
 
 
+def add_int32(model: Any, name: str, values: Sequence[int]) -> int:
+    """Add a constant int32 vector to a model's only subgraph; the new tensor's index."""
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(np.asarray(values, "<i4").tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    tensor = schema.TensorT()
+    tensor.name, tensor.shape, tensor.type = name.encode(), [len(values)], schema.TensorType.INT32
+    tensor.buffer, tensor.hasRank = len(model.buffers) - 1, True
+    tensors = model.subgraphs[0].tensors
+    tensors.append(tensor)
+    return len(tensors) - 1
+
+
 def pack(model: Any) -> bytes:
     """A file of the schema's object tree, with the identifier that TFLite files start with."""
-    builder = flatbuffers.Builder(1 << 16)
+    builder = schema.flatbuffers.Builder(1 << 16)  # the module it was generated for
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())

@@ -6,12 +6,12 @@ import io
 from typing import Any
 
 import convert
-import keras
 import numpy as np
 from convert import Accuracy, Floats, Made
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+from tensorflow import keras
 
 SEED = 20
 TEST_SHARE = 0.25

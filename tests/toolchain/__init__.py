@@ -1,0 +1,1 @@
+"""Compilers, the linker script, start-up code and the object cache."""

@@ -226,7 +226,7 @@ static int is_denied(uint32_t deny, uint32_t a, uint32_t b) {
         if (op == 0xFBE0u && (b & 0x00F0u) == 0x0060u) return 1;                  /* umaal */
         if (op >= 0xFA00u && op <= 0xFA50u && (b & 0xF080u) == 0xF080u)           /* sxtab16, sxtb16, sxtab, … */
             return op == 0xFA20u || op == 0xFA30u || (a & 15u) != 15;
-        if (op >= 0xFA80u && (b & 0xF080u) == 0xF000u) return 1;                  /* sadd16, uqsub8, … */
+        if (op >= 0xFA80u && op <= 0xFAE0u && (b & 0xF080u) == 0xF000u) return 1; /* sadd16, uqsub8, … */
         if ((op == 0xFA80u || op == 0xFAA0u) && (b & 0xF0C0u) == 0xF080u) return 1; /* qadd, …, sel */
     }
     return 0;

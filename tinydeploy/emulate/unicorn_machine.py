@@ -40,6 +40,7 @@ _BEAT = 1 << 25  # instructions between looks at the clock
 _SVC, _PREFETCH_ABORT, _DATA_ABORT, _BKPT, _EXCEPTION_EXIT, _NOCP, _INVSTATE = 2, 3, 4, 7, 8, 17, 18  # QEMU's numbers
 _WFI, _WFE, _YIELD = 0xBF30, 0xBF20, 0xBF10
 _SEMIHOSTING = 0xBEAB
+_THUMB_BIT = 1 << 24  # of xPSR
 
 
 class UnicornEmulator:
@@ -550,7 +551,9 @@ class _Machine:
                         mid_block=False,
                     )
                     return pc
-            if failed:
+            if failed and not self._engine.reg_read(self._arm.UC_ARM_REG_XPSR) & _THUMB_BIT:
+                self._stop = Stop("hard-fault", f"jump to {_hex(pc)} without the Thumb bit", pc, pc)
+            elif failed:
                 self._stop = Stop("undefined-instruction", self._undefined_words(pc), pc, pc)
             else:
                 self._stop = Stop("unmapped-fetch", f"jump to {_hex(pc)}, where no code can be", pc, pc)
@@ -566,9 +569,7 @@ class _Machine:
     def _undefined_words(self, pc: int) -> str:
         first = self._halfword(pc)
         code = f"{first:04x}" if first < 0xE800 else f"{first:04x} {self._halfword(pc + 2):04x}"
-        return f"instruction {code} is undefined on {self._board.core.name}" + (
-            "" if self._board.core.hard_float else " without an FPU"
-        )
+        return f"instruction {code} is undefined on {self._board.core.name}"
 
     def _timed_out(self, pc: int | None) -> Stop:
         return Stop("time-out", f"no end after {self._job.timeout_seconds:g} s", None, pc)

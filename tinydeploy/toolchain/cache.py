@@ -88,11 +88,15 @@ class ObjectCache:
 
 
 def _name_of(header: Path, source: Path, includes: Sequence[Path]) -> str:
-    """The name under which an #include would find it again; its whole path when none would."""
+    """The name under which an #include would find it again, the shortest of several; its whole path when none would.
+
+    A name that another folder would now answer first is found by `_current` in that folder, so the object is stale.
+    """
+    names = [str(header)]
     for folder in (source.parent, *includes):
         with contextlib.suppress(ValueError):
-            return header.relative_to(folder).as_posix()
-    return str(header)
+            names.append(header.relative_to(folder.absolute()).as_posix())
+    return min(names, key=len)
 
 
 def _write(target: Path, data: bytes) -> None:

@@ -163,7 +163,7 @@ class _Program:
             first = model.tensor(op.inputs[0])
             least = min(window.kernel_h, first.shape[1])
             same = {i for i in op.inputs if model.tensor(i).shape == first.shape and not model.tensor(i).constant}
-            self.rings = {i: least for i in same} | {op.outputs[0]: 1}
+            self.rings = dict.fromkeys(same, least) | {op.outputs[0]: 1}
         self.offsets: dict[int, int] = {}
         at = _GAP
         for index in dict.fromkeys((*model.inputs, *op.outputs)):

@@ -78,7 +78,8 @@ def _convolution(rng: Rng, depthwise: bool) -> bytes:
     output_quant = (float(np.float32(spread * np.exp(rng.uniform(-2, 2)))), quant(rng)[1])
     g = GraphBuilder()
     x = g.tensor("x", (batch, *size, in_c), scale=input_quant[0], zero_point=input_quant[1])
-    values = rng.integers(-128, 128, size=weight_shape) if rng.random() < 0.2 else writer.weights_int8(rng, weight_shape)
+    lowest = -128 if rng.random() < 0.2 else -127
+    values = rng.integers(lowest, 128, size=weight_shape)
     inputs = [x, g.tensor("w", weight_shape, scale=scales, axis=axis, data=values)]
     if rng.random() < 0.8:
         bias = rng.integers(-30000, 30000, size=channels)
@@ -312,6 +313,13 @@ def relu6(rng: Rng) -> bytes:
     return writer.relu6(_all_values(rng), quant_in=quant(rng), quant_out=quant(rng))
 
 
+def hard_swish(rng: Rng) -> bytes:
+    """HARD_SWISH."""
+    first = quant(rng, 1e-2, 0.5)
+    output = (float(np.float32(first[0] * np.exp(rng.uniform(-1.5, 1)))), quant(rng)[1])
+    return writer.unary("HARD_SWISH", _all_values(rng), quant_in=first, quant_out=output)
+
+
 def quantize(rng: Rng) -> bytes:
     """QUANTIZE from float."""
     return writer.quantize(_all_values(rng), quant_out=quant(rng))
@@ -342,11 +350,29 @@ def dequantize(rng: Rng) -> bytes:
     )  # fmt: skip
 
 
+def far_scales(rng: Rng, opcode: str) -> bytes:
+    """An operator whose scales are anywhere from 1e-11 to 1e11: most of what comes out is saturated or wrapped."""
+
+    def wild() -> Quant:
+        return float(np.float32(np.exp(rng.uniform(-25, 25)))), int(rng.choice([-128, -1, 0, 3, 127]))
+
+    if opcode in ("ADD", "SUB", "MUL"):
+        return writer.binary(opcode, (40,), activation=pick(rng, ACTIVATIONS), quants=(wild(), wild(), wild()))
+    if opcode == "MEAN":
+        return writer.mean((1, int(rng.integers(1, 40)), 8), (1,), quant_in=wild(), quant_out=wild())
+    if opcode == "SOFTMAX":
+        return writer.softmax((4, 50), quant_in=wild())
+    if opcode == "CONV_2D":
+        return writer.conv_2d((1, 4, 4, 3), 4, activation=pick(rng, ACTIVATIONS), quant_in=wild(), quant_out=wild())
+    output = {"LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0)}.get(opcode) or wild()
+    return writer.unary(opcode, (256,), quant_in=wild(), quant_out=output)
+
+
 MAKERS: dict[str, Callable[[Rng], bytes]] = {
     f.__name__: f
     for f in (
         conv_2d, depthwise_conv_2d, fully_connected, add, sub, mul, average_pool_2d, max_pool_2d, mean, pad, padv2,
-        reshape, squeeze, expand_dims, concatenation, transpose, softmax, logistic, tanh, relu, relu6, quantize,
-        requantize, dequantize,
+        reshape, squeeze, expand_dims, concatenation, transpose, softmax, logistic, tanh, relu, relu6, hard_swish,
+        quantize, requantize, dequantize,
     )
 }  # fmt: skip

@@ -17,7 +17,8 @@ from tests.support.host_kernels import (
     random_inputs,
     single_operator,
 )
-from tests.support.random_models import MAKERS
+from tests.support.random_models import MAKERS, far_scales
+from tinydeploy.errors import UnsupportedModelError
 from tinydeploy.operators.registry import kinds
 
 COUNT = 48  # models of each opcode
@@ -38,6 +39,24 @@ def cases_of(data: bytes, rng: np.random.Generator) -> list[HostCase]:
 def test_random_models_give_what_tflm_gives(name: str) -> None:
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     cases = [case for _ in range(COUNT) for case in cases_of(MAKERS[name](rng), rng)]
+    assert_agrees(cases)
+
+
+@pytest.mark.parametrize(
+    "opcode",
+    ["ADD", "SUB", "MUL", "MEAN", "SOFTMAX", "CONV_2D", "LOGISTIC", "TANH", "RELU", "RELU6", "HARD_SWISH", "QUANTIZE"],
+)
+def test_scales_far_apart_are_refused_or_wrap_as_in_tflm(opcode: str) -> None:
+    rng = np.random.default_rng(zlib.crc32(opcode.encode()))
+    cases = []
+    for _ in range(40):
+        data = far_scales(rng, opcode)
+        try:
+            single_operator(data)
+        except UnsupportedModelError:
+            continue
+        cases.append(HostCase(data, random_inputs(data, rng)))
+    assert len(cases) >= 3
     assert_agrees(cases)
 
 

@@ -150,4 +150,44 @@ class Relu6(_Function):
         return lambda value: min(clamp8(six), max(source.zero_point, value))
 
 
-KINDS: tuple[OperatorKind, ...] = (Logistic(), Tanh(), Relu(), Relu6())
+class HardSwish(_Function):
+    """HARD_SWISH, x · relu6(x + 3) / 6, in 16-bit fixed point as TensorFlow Lite's reference computes it."""
+
+    opcode = "HARD_SWISH"
+
+    def function(self, source: Quantization, output: Quantization) -> Callable[[int], int]:
+        fine_scale = f32(source.scale / 128)
+        out_multiplier, out_shift = _multiplier16(f32(fine_scale / output.scale))
+        gate_multiplier, gate_shift = _multiplier16(f32(fine_scale / (3 / 32768)))
+        if out_shift > 0:
+            raise ValueError(f"the output's scale {output.scale:g} is too small beside the input's {source.scale:g}")
+        if min(out_shift, gate_shift) < -15:
+            raise ValueError("the scales are too far apart for 16 bits")
+
+        def function(value: int) -> int:
+            fine = (value - source.zero_point) << 7
+            gate = fine
+            if gate_shift > 0:
+                gate = _clamp16(gate << (gate_shift - 1))
+            gate = (gate * gate_multiplier + (1 << 14)) >> 15
+            gate = _clamp16(gate << 1) if gate_shift > 0 else round_shift(gate, -gate_shift)
+            gate = (gate + (1 << 15)) >> 1  # from [−1, 1] to [0, 1]
+            product = gate * ((fine * out_multiplier + (1 << 14)) >> 15)
+            towards_zero = abs(product) >> 15
+            result = round_shift(towards_zero if product >= 0 else -towards_zero, -out_shift)
+            return clamp8(result + output.zero_point)
+
+        return function
+
+
+def _clamp16(value: int) -> int:
+    return max(-32768, min(32767, value))
+
+
+def _multiplier16(real: float) -> tuple[int, int]:
+    """As `quantize_multiplier`, with a multiplier of 16 bits."""
+    multiplier, shift = quantize_multiplier(real)
+    return min((multiplier + (1 << 15)) >> 16, 32767), shift
+
+
+KINDS: tuple[OperatorKind, ...] = (Logistic(), Tanh(), Relu(), Relu6(), HardSwish())

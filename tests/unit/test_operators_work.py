@@ -1,0 +1,129 @@
+"""Costs, windows and memory of the operators without weights, against hand calculation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.support import tflite_writer as writer
+from tinydeploy.ir import Model, Operator
+from tinydeploy.operators.base import Memory, OperatorKind, Window, Work
+from tinydeploy.operators.elementwise import pair_walk
+from tinydeploy.operators.registry import kind_of
+from tinydeploy.tflite import parse_model
+
+
+def parts(data: bytes) -> tuple[Model, Operator, OperatorKind]:
+    model = parse_model(data)
+    kind = kind_of(model.operators[0].opcode)
+    assert kind is not None
+    return model, model.operators[0], kind
+
+
+def work(data: bytes) -> Work:
+    model, op, kind = parts(data)
+    return kind.work(model, op)
+
+
+def memory(data: bytes) -> Memory:
+    model, op, kind = parts(data)
+    return kind.memory(model, op)
+
+
+def window(data: bytes) -> Window | None:
+    model, op, kind = parts(data)
+    return kind.window(model, op)
+
+
+@pytest.mark.parametrize(
+    "data, ops",
+    [
+        (writer.binary("ADD", (1, 4, 4, 3), (3,)), 48),
+        (writer.pool_2d("AVERAGE_POOL_2D", (1, 8, 8, 4), (2, 3), (2, 2)), 4 * 3 * 4 * 6),
+        (writer.pool_2d("MAX_POOL_2D", (1, 8, 8, 4), (3, 3), (1, 1), "SAME"), 8 * 8 * 4 * 9),
+        (writer.mean((2, 5, 4, 3), (1, 2)), 120),
+        (writer.softmax((1, 10)), 50),
+        (writer.relu((1, 10)), 10),
+        (writer.quantize((1, 10)), 10),
+        (writer.reshape(), 0),
+        (writer.concatenation(), 0),
+        (writer.pad(), 0),
+        (writer.transpose(), 0),
+    ],
+)
+def test_operations_without_multiply_accumulates(data: bytes, ops: int) -> None:
+    found = work(data)
+    assert (found.ops, found.macs, found.params) == (ops, 0, 0)
+    assert found.counted
+
+
+def test_what_may_lie_over_an_input() -> None:
+    assert memory(writer.binary("ADD")).in_place == (0, 1)
+    assert memory(writer.binary("ADD", (1, 4, 4, 3), (1, 1, 1, 3))).in_place == (0,)
+    assert memory(writer.binary("MUL", (1, 1, 1, 3), (1, 4, 4, 3))).in_place == (1,)
+    assert memory(writer.binary("SUB", (4, 1), (1, 4))).in_place == ()
+    assert memory(writer.binary("ADD", (1, 1, 4), (4,))).in_place == (0, 1)
+    assert memory(writer.binary("ADD", constant=True)).in_place == (0,)
+    assert memory(writer.relu()).in_place == (0,)
+    assert memory(writer.quantize()).in_place == ()  # four bytes become one
+    assert memory(writer.quantize(dtype_in="int8", quant_in=writer.IN)).in_place == (0,)
+    assert memory(writer.dequantize()).in_place == ()
+    assert memory(writer.softmax()).in_place == (0,)
+    assert memory(writer.reshape()).alias == 0
+    assert memory(writer.transpose()) == Memory()
+    assert memory(writer.pool_2d("MAX_POOL_2D")) == Memory()
+
+
+def test_windows() -> None:
+    assert window(writer.pool_2d("MAX_POOL_2D", (1, 7, 8, 1), (3, 2), (2, 1), "SAME")) == Window(3, 2, 2, 1, 1, 0)
+    assert window(writer.binary("ADD")) == Window(1, 1)
+    assert window(writer.binary("ADD", (1, 1, 4, 3), (1, 4, 4, 3))) is None
+    assert window(writer.pad((1, 4, 4, 3), ((0, 0), (2, 1), (3, 0), (0, 0)))) == Window(1, 1, 1, 1, 2, 3)
+    assert window(writer.pad((1, 4, 4, 3), ((1, 0), (2, 1), (3, 0), (0, 0)))) is None
+    assert window(writer.mean()) is None
+    assert window(writer.softmax((1, 10))) is None
+
+
+@pytest.mark.parametrize(
+    "a, b",
+    [
+        ((2, 3, 4, 5), (2, 3, 4, 5)),
+        ((2, 3, 4, 5), (5,)),
+        ((2, 3, 4, 5), (2, 1, 1, 5)),
+        ((2, 3, 4, 5), (2, 3, 4, 1)),
+        ((2, 1, 4, 1), (1, 3, 1, 5)),
+        ((3, 4, 5), (2, 3, 4, 5)),
+        ((2, 1, 3), (1, 4, 1)),
+        ((), (3,)),
+        ((1, 2, 1, 3, 1, 4), (5, 1, 2, 1, 3, 1)),
+        ((1, 3, 4, 1), (1, 3, 1, 1)),
+    ],
+)
+def test_the_walk_over_two_inputs_is_numpys_broadcasting(a: tuple[int, ...], b: tuple[int, ...]) -> None:
+    left, right = (np.arange(np.prod(s, dtype=int)).reshape(s) for s in (a, b))
+    out = np.broadcast_shapes(a, b)
+    walk = pair_walk(a, b, out)
+    row_elements = walk.columns * walk.depth
+    rows = int(np.prod(out, dtype=int)) // row_elements
+    found = []
+    for row in range(rows):
+        at, rest = [0, 0], row
+        for i, (extent, *steps) in enumerate(walk.outer):
+            here = rest if i == len(walk.outer) - 1 else rest % extent
+            rest //= extent
+            at = [v + here * s for v, s in zip(at, steps, strict=True)]
+        for w in range(walk.columns):
+            for c in range(walk.depth):
+                found.append(
+                    tuple(
+                        r * side.row_elements + w * side.column_step + c * side.depth_step
+                        for r, side in zip(at, (walk.a, walk.b), strict=True)
+                    )
+                )
+    expected = zip(*(np.broadcast_to(t, out).reshape(-1).tolist() for t in (left, right)), strict=True)
+    assert found == list(expected)
+
+
+def test_equal_shapes_are_walked_as_one_run() -> None:
+    walk = pair_walk((2, 3, 4, 5), (2, 3, 4, 5), (2, 3, 4, 5))
+    assert (walk.outer, walk.columns, walk.depth) == (((6, 1, 1),), 1, 20)

@@ -9,6 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if defined(__ARM_FEATURE_SAT)
+#include <arm_acle.h>
+#endif
+
 /* A generated model states the version it was made for; another runtime is a compile error there. */
 #define TD_RUNTIME_VERSION 1
 
@@ -87,12 +91,37 @@ static inline int32_t td_clamp(int32_t x, int32_t low, int32_t high)
     return x < low ? low : (x > high ? high : x);
 }
 
-/* An accumulator's way into an output element. `scale` is a (multiplier, shift) pair. Accumulators are unsigned: they
- * wrap, as the reference's do, without undefined behaviour. */
-static inline int8_t td_output(uint32_t acc, const int32_t *scale, int32_t zero, int32_t low, int32_t high)
+/* x saturated to int8. Compilers find the instruction for it in a function of its own, but not in a loop. */
+static inline int8_t td_saturate(int32_t x)
 {
-    const int32_t value = td_requantize((int32_t)acc, scale[0], scale[1]);
-    return (int8_t)td_clamp((int32_t)((uint32_t)zero + (uint32_t)value), low, high);
+#if defined(__ARM_FEATURE_SAT)
+    return (int8_t)__ssat(x, 8);
+#else
+    return (int8_t)td_clamp(x, -128, 127);
+#endif
+}
+
+/* An accumulator's way into an output element: td_requantize, then the output's zero point, then int8's bounds.
+ * `scale` is a (multiplier, shift) pair, `round` is 2 * zero point + 1: the zero point joins the last rounding.
+ * Accumulators are unsigned: they wrap, as the reference's do, without undefined behaviour. */
+static inline int8_t td_output(uint32_t acc, const int32_t *scale, int32_t round)
+{
+    const int32_t shift = scale[1];
+    if (shift >= -1) { /* rare, and there adding `round` could overflow */
+        return td_saturate(td_requantize((int32_t)acc, scale[0], shift) + (round >> 1));
+    }
+    const int32_t high = td_high_mul((int32_t)acc, scale[0]);
+    return td_saturate((((high + (high >> 31)) >> (-1 - shift)) + round) >> 1);
+}
+
+/* Bounds that are narrower than int8's, put on `count` elements that td_output made. */
+static inline void td_narrow(int8_t *out, int32_t count, int32_t low, int32_t high)
+{
+    if (low > -128 || high < 127) {
+        for (int32_t i = 0; i < count; ++i) {
+            out[i] = (int8_t)td_clamp(out[i], low, high);
+        }
+    }
 }
 
 #ifdef __cplusplus

@@ -12,9 +12,6 @@
 /* Small windows: as many taps times channels as two patches on the stack may have. */
 #define PATCH_BYTES 64
 
-#define FINISH(acc, channel, out)                                                                                      \
-    (out)[channel] = td_output(acc, op->scale + (channel) * op->scale_step, op->out_zero, op->out_min, op->out_max)
-
 #define MAC_2X2                                                                                                        \
     do {                                                                                                               \
         const int32_t v0 = *x0++, v1 = *x1++, w0 = w[0], w1 = w[1];                                                    \
@@ -48,7 +45,10 @@ typedef struct runs {
 
 static TD_NOINLINE void two_columns(const td_conv_2d_t *op, const runs_t *in, int8_t *out)
 {
+    const int32_t round = 2 * op->out_zero + 1, step = op->scale_step;
+    const int32_t *scale = op->scale;
     const int8_t *w = op->weights;
+    int8_t *const next = out + op->out_c;
     int32_t c = 0;
     for (; c + 1 < op->out_c; c += 2) {
         uint32_t a00 = (uint32_t)op->bias[c], a01 = (uint32_t)op->bias[c + 1];
@@ -67,10 +67,12 @@ static TD_NOINLINE void two_columns(const td_conv_2d_t *op, const runs_t *in, in
                 MAC_2X2;
             }
         }
-        FINISH(a00, c, out);
-        FINISH(a10, c, out + op->out_c);
-        FINISH(a01, c + 1, out);
-        FINISH(a11, c + 1, out + op->out_c);
+        out[c] = td_output(a00, scale, round);
+        next[c] = td_output(a10, scale, round);
+        scale += step;
+        out[c + 1] = td_output(a01, scale, round);
+        next[c + 1] = td_output(a11, scale, round);
+        scale += step;
     }
     if (c < op->out_c) {
         uint32_t a0 = (uint32_t)op->bias[c], a1 = a0;
@@ -82,13 +84,15 @@ static TD_NOINLINE void two_columns(const td_conv_2d_t *op, const runs_t *in, in
                 a1 += (uint32_t)(x0[in->step] * w0);
             }
         }
-        FINISH(a0, c, out);
-        FINISH(a1, c, out + op->out_c);
+        out[c] = td_output(a0, scale, round);
+        next[c] = td_output(a1, scale, round);
     }
 }
 
 static TD_NOINLINE void one_column(const td_conv_2d_t *op, const runs_t *in, int8_t *out)
 {
+    const int32_t round = 2 * op->out_zero + 1, step = op->scale_step;
+    const int32_t *scale = op->scale;
     const int8_t *w = op->weights;
     int32_t c = 0;
     for (; c + 1 < op->out_c; c += 2) {
@@ -106,8 +110,10 @@ static TD_NOINLINE void one_column(const td_conv_2d_t *op, const runs_t *in, int
                 MAC_1X2;
             }
         }
-        FINISH(a0, c, out);
-        FINISH(a1, c + 1, out);
+        out[c] = td_output(a0, scale, round);
+        scale += step;
+        out[c + 1] = td_output(a1, scale, round);
+        scale += step;
     }
     if (c < op->out_c) {
         uint32_t acc = (uint32_t)op->bias[c];
@@ -117,7 +123,7 @@ static TD_NOINLINE void one_column(const td_conv_2d_t *op, const runs_t *in, int
                 acc += (uint32_t)(*x0++ * *w++);
             }
         }
-        FINISH(acc, c, out);
+        out[c] = td_output(acc, scale, round);
     }
 }
 
@@ -126,6 +132,8 @@ static TD_NOINLINE void tap_by_tap(const td_conv_2d_t *op, const int8_t *const *
 {
     const int32_t group_in = op->in_c / op->groups, group_out = op->out_c / op->groups;
     const int32_t left = x * op->stride_w - op->pad_left;
+    const int32_t round = 2 * op->out_zero + 1, step = op->scale_step;
+    const int32_t *scale = op->scale;
     const int8_t *w = op->weights;
     for (int32_t g = 0; g < op->groups; ++g) {
         const int32_t first = g * group_out, end = first + group_out;
@@ -155,9 +163,11 @@ static TD_NOINLINE void tap_by_tap(const td_conv_2d_t *op, const int8_t *const *
                     }
                 }
             }
-            FINISH(a0, c, out);
+            out[c] = td_output(a0, scale, round);
+            scale += step;
             if (pair) {
-                FINISH(a1, c + 1, out);
+                out[c + 1] = td_output(a1, scale, round);
+                scale += step;
             }
         }
     }
@@ -238,5 +248,6 @@ void td_conv_2d(const td_conv_2d_t *op, uint8_t *arena, const td_tensor_t *in, c
         } else {
             row_by_runs(op, window, to);
         }
+        td_narrow(to, op->out_w * op->out_c, op->out_min, op->out_max);
     }
 }

@@ -1,9 +1,6 @@
 /* FULLY_CONNECTED: four outputs at a time share each input that is loaded. */
 #include "td_fully_connected.h"
 
-#define FINISH(acc, channel)                                                                                           \
-    out[channel] = td_output(acc, op->scale + (channel) * op->scale_step, op->out_zero, op->out_min, op->out_max)
-
 #define MAC_4                                                                                                          \
     do {                                                                                                               \
         const int32_t v0 = *v++;                                                                                       \
@@ -20,6 +17,8 @@
 
 static TD_NOINLINE void one_batch(const td_fully_connected_t *op, const int8_t *in, int8_t *out)
 {
+    const int32_t round = 2 * op->out_zero + 1, step = op->scale_step;
+    const int32_t *scale = op->scale;
     const int8_t *w = op->weights;
     int32_t o = 0;
     for (; o + 3 < op->out_n; o += 4) {
@@ -36,10 +35,14 @@ static TD_NOINLINE void one_batch(const td_fully_connected_t *op, const int8_t *
         for (; n > 0; --n) {
             MAC_4;
         }
-        FINISH(a0, o);
-        FINISH(a1, o + 1);
-        FINISH(a2, o + 2);
-        FINISH(a3, o + 3);
+        out[o] = td_output(a0, scale, round);
+        scale += step;
+        out[o + 1] = td_output(a1, scale, round);
+        scale += step;
+        out[o + 2] = td_output(a2, scale, round);
+        scale += step;
+        out[o + 3] = td_output(a3, scale, round);
+        scale += step;
     }
     for (; o < op->out_n; ++o) {
         const int8_t *v = in;
@@ -47,8 +50,10 @@ static TD_NOINLINE void one_batch(const td_fully_connected_t *op, const int8_t *
         for (int32_t n = op->in_n; n > 0; --n) {
             acc += (uint32_t)(*v++ * *w++);
         }
-        FINISH(acc, o);
+        out[o] = td_output(acc, scale, round);
+        scale += step;
     }
+    td_narrow(out, op->out_n, op->out_min, op->out_max);
 }
 
 void td_fully_connected(const td_fully_connected_t *op, uint8_t *arena, const td_tensor_t *in, const td_tensor_t *out,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from tinydeploy.operators.base import (
 from tinydeploy.operators.fixed_point import activation_range, conv_scales
 
 _U16 = 65535
+_BLOCK_TAPS = 49  # TD_DEPTHWISE_TAPS in td_depthwise_conv_2d.h
 
 
 def quantization_of(model: Model, op: Operator, tensor: Tensor) -> Quantization:
@@ -107,7 +108,8 @@ def scale_array(pairs: list[tuple[int, int]]) -> ConstArray:
 class _Convolution(OperatorKind):
     """What CONV_2D and DEPTHWISE_CONV_2D share: the window, its rules, and most of the table."""
 
-    channel_axis: int  # of the weights
+    channel_axis: ClassVar[int]  # of the weights
+    uses_inner_columns: ClassVar[bool]  # whether the kernel asks which columns have all taps inside
 
     def _attrs(self, op: Operator) -> Conv2DAttrs:
         return cast(Conv2DAttrs, op.attrs)
@@ -232,8 +234,6 @@ class _Convolution(OperatorKind):
             "out_h": out_h,
             "out_w": out_w,
             "out_c": out_c,
-            "inner_begin": inner_begin,
-            "inner_end": inner_end,
             "kernel_h": kernel_h,
             "kernel_w": kernel_w,
             "stride_h": a.stride_h,
@@ -242,6 +242,7 @@ class _Convolution(OperatorKind):
             "dilation_w": a.dilation_w,
             "pad_top": top,
             "pad_left": left,
+            **({"inner_begin": inner_begin, "inner_end": inner_end} if self.uses_inner_columns else {}),
             **extra,
             "scale_step": 2 if wq.per_channel else 0,
             "out_zero": oq.zero_point,
@@ -259,6 +260,7 @@ class Conv2D(_Convolution):
 
     opcode = "CONV_2D"
     channel_axis = 0
+    uses_inner_columns = True
 
     def work(self, model: Model, op: Operator) -> Work:
         weights, output = model.tensor(op.inputs[1]), model.output_of(op)
@@ -299,6 +301,7 @@ class DepthwiseConv2D(_Convolution):
 
     opcode = "DEPTHWISE_CONV_2D"
     channel_axis = 3
+    uses_inner_columns = False
 
     def work(self, model: Model, op: Operator) -> Work:
         weights, output = model.tensor(op.inputs[1]), model.output_of(op)
@@ -318,12 +321,9 @@ class DepthwiseConv2D(_Convolution):
         filters = cast("NDArray[np.int8]", array_of(model.tensor(op.inputs[1])))
         multiplier = filters.shape[3] // model.tensor(op.inputs[0]).shape[3]
         by_channel = filters.reshape(-1, filters.shape[3]).T
-        return self._call(model, op, by_channel, depthwise_layout(by_channel, multiplier), {"multiplier": multiplier})
-
-
-def depthwise_layout(by_channel: NDArray[np.int8], multiplier: int) -> NDArray[np.int8]:
-    """Weights (out_c, taps) as td_depthwise_conv_2d.h wants them: blocks of four channels interleaved."""
-    return interleave_blocks(by_channel, 4 if multiplier == 1 else 1)
+        blocks = multiplier == 1 and by_channel.shape[1] <= _BLOCK_TAPS
+        layout = interleave_blocks(by_channel, 4 if blocks else 1)
+        return self._call(model, op, by_channel, layout, {"multiplier": multiplier, "blocks": int(blocks)})
 
 
 def interleave_blocks(rows: NDArray[np.int8], block: int) -> NDArray[np.int8]:

@@ -240,6 +240,26 @@ def test_watermarks_see_the_deepest_push_and_the_farthest_write() -> None:
     assert 100 <= result.watermarks["stack"] <= 100 + 64
 
 
+def test_neighbouring_regions_are_one_memory() -> None:
+    # STM32F746: DTCM of 64 KiB at 0x20000000, SRAM1 behind it
+    source = """
+    int main(void) {
+        volatile unsigned char *p = (volatile unsigned char *)0x2000FFFEu;
+        *(volatile unsigned *)(unsigned)p = 0x04030201u;
+        return p[0] + p[1] * 2 + p[2] * 4 + p[3] * 8;
+    }
+    """
+    result = run(
+        source,
+        painted=[Painted("both", 0x2000F000, 0x2000)],
+        writes=[MemoryWrite(0x2000FF00, b"A" * 512)],
+        reads=[(0x2000FFFC, 8)],
+    )
+    assert (result.fault, result.exit_code) == (None, 1 + 4 + 12 + 32)
+    assert result.reads == (b"AA\1\2\3\4AA",)
+    assert result.watermarks["both"] == 0xF00 + 512
+
+
 def test_watermark_by_hand() -> None:
     paint = bytes(range(1, 201)) * 100
     assert watermark(paint, paint, False) == 0

@@ -122,6 +122,8 @@ def test_the_arena_goes_where_it_is_told(toolchain: str) -> None:
     assert image.arena_bytes == 32768
     with pytest.raises(BoardError, match="no RAM region 'attic'"):
         linker_script(board, stack_bytes=1024, arena_region="attic")
+    with pytest.raises(BoardError, match="SRAM1 is a part of DTCM"):
+        linker_script(find_board("stm32f746"), stack_bytes=1024, arena_region="SRAM1")
 
 
 @pytest.mark.parametrize("toolchain", BOTH)

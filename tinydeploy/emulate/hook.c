@@ -16,7 +16,7 @@
 #endif
 
 enum {
-    TD_VERSION = 2,
+    TD_VERSION = 3,
     TD_MAX_REGIONS = 32,
     TD_MAX_STEPS = 65536,
     TD_PORT_WORK = 256 /* a port access counts as so many instructions towards the next heartbeat */
@@ -64,6 +64,8 @@ typedef struct {
     int32_t stack_low;   /* least stack pointer inside the block, relative to its entry */
     uint32_t special;    /* address of the denied or first floating-point instruction */
     uint32_t rewritable; /* lies in RAM: decoded anew each time, for it may have been written */
+    uint32_t next;       /* the block that came after this one last time: a guess that saves the look-up */
+    uint32_t unused;
 } td_block;
 
 typedef struct {
@@ -328,6 +330,7 @@ static uint32_t find(td_state *s, uint32_t address, uint32_t size) {
     if (s->block_total == s->block_room && !grow(s)) return TD_NO_STEP;
     s->blocks[s->block_total].address = address;
     s->blocks[s->block_total].size = size;
+    s->blocks[s->block_total].next = TD_NO_STEP;
     decode(s, &s->blocks[s->block_total]);
     insert(s, s->block_total);
     return s->block_total++;
@@ -396,10 +399,14 @@ TD_EXPORT void td_on_block(void *engine, uint64_t address, uint32_t size, void *
         s->stop(s->engine);
         return;
     }
-    index = find(s, (uint32_t)address, size);
-    if (index == TD_NO_STEP) {
-        end_run(s, TD_OUT_OF_MEMORY, (uint32_t)address, (uint32_t)address);
-        return;
+    index = s->current == TD_NO_STEP ? TD_NO_STEP : s->blocks[s->current].next;
+    if (index == TD_NO_STEP || s->blocks[index].address != (uint32_t)address || s->blocks[index].size != size) {
+        index = find(s, (uint32_t)address, size);
+        if (index == TD_NO_STEP) {
+            end_run(s, TD_OUT_OF_MEMORY, (uint32_t)address, (uint32_t)address);
+            return;
+        }
+        if (s->current != TD_NO_STEP) s->blocks[s->current].next = index;
     }
     block = &s->blocks[index];
     if (block->rewritable) decode(s, block);

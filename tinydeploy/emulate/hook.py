@@ -26,7 +26,7 @@ from typing import Any
 
 from tinydeploy.errors import MissingToolError
 
-_VERSION = 2
+_VERSION = 3
 _SOURCE = Path(__file__).with_name("hook.c")
 
 RUNNING, COUNT_LIMIT, HEARTBEAT, STACK_OVERFLOW, TRAP, UNDEFINED, SELF_LOOP, FPU_OFF, OUT_OF_MEMORY = range(9)
@@ -64,6 +64,8 @@ class HookBlock(ctypes.Structure):
         ("stack_low", ctypes.c_int32),
         ("special", ctypes.c_uint32),
         ("rewritable", ctypes.c_uint32),
+        ("next", ctypes.c_uint32),
+        ("unused", ctypes.c_uint32),
     )
 
 

@@ -12,6 +12,7 @@ import hashlib
 import mmap
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -72,61 +73,73 @@ class UnicornEmulator:
             machine.close()
 
 
+@dataclass(frozen=True)
+class _Block:
+    """Neighbouring regions of one kind, as bytes of this process: what crosses from one to the next is whole."""
+
+    base: int
+    bytes: int
+    writable: bool
+    data: mmap.mmap
+
+    @property
+    def host(self) -> int:
+        """Where the bytes lie in this process."""
+        return ctypes.addressof(ctypes.c_char.from_buffer(self.data))
+
+
 class _Memory:
     """The board's regions as bytes of this process, shared with Unicorn."""
 
     def __init__(self, board: Board) -> None:
         self.board = board
-        self._maps: list[tuple[Region, mmap.mmap]] = []
-        for region in board.regions:
+        self.blocks: list[_Block] = []
+        groups: list[list[Region]] = []
+        for region in sorted(board.regions, key=lambda r: r.base):
             if region.bytes % _SMALL_PAGE or region.base % _SMALL_PAGE:
-                raise UsageError(
-                    f"{board.id}: region {region.name} is not a multiple of 1 KiB, which the emulator needs"
-                )
-            block = mmap.mmap(-1, region.bytes)
-            if region.kind is RegionKind.RAM:
-                noise = hashlib.shake_128(region.name.encode()).digest(min(region.bytes, 65536))
-                for start in range(0, region.bytes, len(noise)):
-                    block[start : start + len(noise)] = noise[: region.bytes - start]
+                raise UsageError(f"{board.id}: region {region.name} is no multiple of 1 KiB, which the emulator needs")
+            last = groups[-1][-1] if groups else None
+            if last is not None and last.end == region.base and last.kind is region.kind:
+                groups[-1].append(region)
             else:
-                for start in range(0, region.bytes, 1 << 20):
-                    size = min(1 << 20, region.bytes - start)
-                    block[start : start + size] = b"\xff" * size
-            self._maps.append((region, block))
+                groups.append([region])
+        for group in groups:
+            writable = group[0].kind is RegionKind.RAM
+            size = group[-1].end - group[0].base
+            data = mmap.mmap(-1, size)
+            reset = hashlib.shake_128(group[0].name.encode()).digest(65536) if writable else b"\xff" * 65536
+            for start in range(0, size, len(reset)):
+                data[start : start + len(reset)] = reset[: size - start]
+            self.blocks.append(_Block(group[0].base, size, writable, data))
 
-    @property
-    def maps(self) -> list[tuple[Region, mmap.mmap]]:
-        """Each region and its bytes."""
-        return self._maps
-
-    def _find(self, address: int, size: int) -> tuple[mmap.mmap, int]:
-        for region, block in self._maps:
-            if region.base <= address and address + size <= region.end:
-                return block, address - region.base
+    def block_at(self, address: int, size: int = 1) -> _Block:
+        """The block that holds all of a range; `IndexError` (with the address) when none does."""
+        for block in self.blocks:
+            if block.base <= address and address + size <= block.base + block.bytes:
+                return block
         raise IndexError(address)
 
     def read(self, address: int, size: int) -> bytes:
-        """Bytes of one region; `IndexError` (with the address) outside."""
-        block, offset = self._find(address, size)
-        return block[offset : offset + size]
+        """Bytes of one block; `IndexError` (with the address) outside."""
+        block = self.block_at(address, size)
+        return block.data[address - block.base : address - block.base + size]
 
     def write(self, address: int, data: bytes) -> None:
-        """Put bytes into one region, flash included; `IndexError` outside."""
-        block, offset = self._find(address, len(data))
-        block[offset : offset + len(data)] = data
+        """Put bytes into one block, flash included; `IndexError` outside."""
+        block = self.block_at(address, len(data))
+        block.data[address - block.base : address - block.base + len(data)] = data
 
     def write_ram(self, address: int, data: bytes) -> None:
         """Put bytes into RAM; `IndexError` elsewhere."""
-        region = self.board.region_at(address)
-        if region is None or region.kind is not RegionKind.RAM:
+        if not self.block_at(address, len(data)).writable:
             raise IndexError(address)
         self.write(address, data)
 
     def close(self) -> None:
         """Give the memory back."""
-        for _, block in self._maps:
+        for block in self.blocks:
             try:
-                block.close()
+                block.data.close()
             except BufferError:  # something still looks into it; freed with the last reference
                 continue
 
@@ -226,11 +239,9 @@ class _Machine:
 
     def _prepare_hook(self) -> None:
         state, job = self._state, self._job
-        regions = (h.HookRegion * len(self._memory.maps))()
-        for slot, (region, block) in zip(regions, self._memory.maps, strict=True):
-            slot.base, slot.bytes = region.base, region.bytes
-            slot.host = ctypes.addressof(ctypes.c_char.from_buffer(block))
-            slot.writable = region.kind is RegionKind.RAM
+        regions = (h.HookRegion * len(self._memory.blocks))()
+        for slot, block in zip(regions, self._memory.blocks, strict=True):
+            slot.base, slot.bytes, slot.host, slot.writable = block.base, block.bytes, block.host, block.writable
         starts, traps = self._functions.starts, self._functions.traps
         c_starts = (ctypes.c_uint32 * max(1, len(starts)))(*starts)
         c_traps = (ctypes.c_uint8 * max(1, len(traps)))(*traps)
@@ -262,13 +273,14 @@ class _Machine:
 
     def _map(self) -> None:
         c = self._const
-        for region, block in self._memory.maps:
+        for region in self._board.regions:
+            block = self._memory.block_at(region.base)
             access = c.UC_PROT_READ
             if region.kind is RegionKind.RAM:
                 access |= c.UC_PROT_WRITE
             if region.code:
                 access |= c.UC_PROT_EXEC
-            where = ctypes.addressof(ctypes.c_char.from_buffer(block))
+            where = block.host + region.base - block.base
             self._checked(
                 self._uclib.uc_mem_map_ptr(self._engine._uch, region.base, region.bytes, access, ctypes.c_void_p(where))
             )

@@ -47,8 +47,10 @@ SECTIONS
 
 
 def linker_script(board: Board, *, stack_bytes: int, arena_region: str | None = None) -> str:
-    """The script. Raises `BoardError` for an arena region that the board does not have."""
+    """The script. Raises `BoardError` for an arena region that the board does not have, or that its RAM is made of."""
     arena = board.ram if arena_region is None else region_named(board, arena_region)
+    if arena != board.ram and arena.base < board.ram.end and board.ram.base < arena.end:
+        raise BoardError(f"{board.id}: {arena.name} is a part of {board.ram.name}, where the arena lies by default")
     stack_bytes = align_up(stack_bytes, STACK_ALIGNMENT)
     used = [board.flash, board.ram] + ([arena] if arena != board.ram else [])
     memories = "\n".join(
@@ -72,7 +74,7 @@ def linker_script(board: Board, *, stack_bytes: int, arena_region: str | None = 
 
 def region_named(board: Board, name: str) -> Region:
     """The RAM region of that name."""
-    for region in board.regions:
+    for region in (board.ram, *board.regions):
         if region.name.lower() == name.lower() and region.kind is RegionKind.RAM:
             return region
     rams = ", ".join(r.name for r in board.regions if r.kind is RegionKind.RAM)
@@ -96,7 +98,7 @@ def overflow_error(board: Board, words: str) -> DoesNotLinkError | None:
             worst[word] = max(worst.get(word, 0), int(number))
     if not worst:
         return None
-    by_word = {_word(r): r for r in board.regions}
+    by_word = {_word(r): r for r in (*board.regions, board.ram, board.flash)}
     parts = []
     for word, over in worst.items():
         region = by_word.get(word)

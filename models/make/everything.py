@@ -83,7 +83,10 @@ def everything(image: Any, vector: Any) -> dict[str, Any]:
     k = nn.avg_pool2d(i, (3, 2), (2, 1), "SAME")
     m = nn.relu6(j - k)
     n = conv(m, w.filters(2, 2, 36, 8), (1, 1), "VALID")  # 2×3×8
-    o = nn.avg_pool2d(tall, (2, 2), (1, 2), "VALID")  # 2×2×5
+    # Padding with a value that is not zero (PADV2), then x · relu6(x + 3) / 6, which becomes HARD_SWISH.
+    framed = tf.pad(tall - 1.5, [[0, 0], [1, 0], [0, 2], [0, 0]], constant_values=0.75)  # 4×6×5
+    bent = framed * nn.relu6(framed + 3.0) * (1.0 / 6.0)
+    o = nn.avg_pool2d(bent, (2, 2), (2, 3), "VALID")  # 2×2×5
 
     # Padding at uneven borders, then of channels; the operators behind them cannot take it over.
     p = nn.max_pool2d(tf.pad(n, [[0, 0], [1, 0], [2, 1], [0, 0]]), (3, 2), (1, 2), "VALID")  # 1×3×8

@@ -1,0 +1,199 @@
+"""The shipped models: files, catalogue and claims agree, and the networks are what they are said to be."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import tomllib
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.model_files import SKIP_REASON, real_models
+from tinydeploy.ir import Model
+from tinydeploy.ir.catalog import ShippedModel, shipped_model, shipped_models
+from tinydeploy.operators.registry import kinds
+from tinydeploy.resources import models_dir
+from tinydeploy.tflite import read_model
+from tinydeploy.verify.inputs import random_inputs
+from tinydeploy.verify.litert import LitertReference
+from tinydeploy.verify.tflm import TflmReference
+
+CATALOG = {model.name: model for model in shipped_models()}
+VERIFY = "pip install 'tinydeploy[verify]' for the reference interpreters"
+
+# The MLPerf Tiny reference networks: multiply-accumulates as the benchmark's models have them, and the file names
+# under which the originals are known.
+TWINS = {
+    "kws": (2_656_768, "kws_ref_model.tflite"),
+    "vww": (7_489_664, "vww_96_int8.tflite"),
+    "resnet8": (12_501_632, "pretrainedResnet_quant.tflite"),
+    "ad": (264_192, "ad01_int8.tflite"),
+}
+
+
+def needs(package: str) -> None:
+    """Skip without a reference interpreter. It is not imported here: references run in a process of their own."""
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(VERIFY)
+
+
+def read(name: str) -> Model:
+    return read_model(CATALOG[name].path)
+
+
+def macs(model: Model) -> int:
+    """Weights × the output positions that each weight meets."""
+    total = 0
+    for op in model.operators:
+        output = model.output_of(op)
+        if op.opcode in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+            total += prod(model.tensor(op.inputs[1]).shape) * output.shape[1] * output.shape[2]
+        elif op.opcode == "FULLY_CONNECTED":
+            total += prod(model.tensor(op.inputs[1]).shape) * prod(output.shape[:-1])
+    return total
+
+
+def test_every_file_is_listed_and_every_entry_has_its_file() -> None:
+    listed = {path for model in CATALOG.values() for path in (model.path, *model.companions)}
+    folder = models_dir()
+    assert listed == {*folder.glob("*.tflite"), *folder.glob("*.npy")}
+    assert {"digits", *TWINS, "everything"} <= CATALOG.keys()
+
+
+@pytest.mark.parametrize("model", CATALOG.values(), ids=list(CATALOG))
+def test_the_catalogue_states_the_file_as_it_is(model: ShippedModel) -> None:
+    data = model.path.read_bytes()
+    assert (hashlib.sha256(data).hexdigest(), len(data)) == (model.sha256, model.bytes)
+    read = read_model(model.path)
+    for stated, found in ((model.inputs, read.inputs), (model.outputs, read.outputs)):
+        tensors = [read.tensor(index) for index in found]
+        assert list(stated) == [f"{t.dtype.label}{list(t.shape)}" for t in tensors]
+    assert model.macs == macs(read)
+    assert model.licence == "MIT"
+    assert model.tools
+    assert (models_dir().parent / model.script).is_file() or "_data" in str(models_dir())
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_a_twin_costs_what_the_benchmark_network_costs(name: str) -> None:
+    assert macs(read(name)) == TWINS[name][0]
+    assert "random" in CATALOG[name].weights
+
+
+@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.skipif(not real_models(), reason=SKIP_REASON)
+def test_a_twin_has_the_layers_of_the_original_and_none_of_its_weights(name: str) -> None:
+    original = real_models().get(TWINS[name][1])
+    if original is None:
+        pytest.skip(f"{SKIP_REASON}; {TWINS[name][1]} is not there")
+    ours, theirs = read(name), read_model(original)
+
+    def layers(model: Model) -> Iterator[tuple[object, ...]]:
+        for op in model.operators:
+            # RESHAPE's shape stands as an option, a constant or both; the output's shape says it all.
+            attrs = None if op.opcode == "RESHAPE" else op.attrs
+            tensors = [None if i < 0 else model.tensor(i) for i in op.inputs]
+            inputs = [
+                t and (t.shape, t.dtype, t.quantization and len(t.quantization.scales)) for t in tensors
+            ]
+            yield op.opcode, attrs, inputs, model.output_of(op).shape
+
+    assert list(layers(ours)) == list(layers(theirs))
+    weights = {t.data for t in theirs.tensors if t.data and t.bytes > 64}
+    assert not weights & {t.data for t in ours.tensors if t.data}
+
+
+def test_everything_uses_every_operator_that_runs() -> None:
+    model = read("everything")
+    runnable = {kind.opcode for kind in kinds() if getattr(kind, "runs", True)}
+    assert {op.opcode for op in model.operators} >= runnable
+    assert len(model.inputs) == 2
+    assert len(model.outputs) == 5
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_the_layers_live(name: str) -> None:
+    """On random inputs no layer is stuck: none answers all inputs alike, none is mostly at an end of the range."""
+    needs("ai_edge_litert")
+    model = read(name)
+    inputs = random_inputs(model, 11, 6)
+    runs = LitertReference().run(model, CATALOG[name].path.read_bytes(), inputs, layers=True)
+    for op in model.operators:
+        values = np.stack([run[op.outputs[0]] for run in runs]).astype(np.float64)
+        assert np.any(values != values[0]), f"{op}: the same for every input"
+        for end in (-128, 127):
+            assert np.mean(values == end) < 0.9, f"{op}: saturated at {end}"
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_tflm_runs_it_and_answers_differ_by_input(name: str) -> None:
+    needs("tflite_micro")
+    model = read(name)
+    runs = TflmReference().run(model, CATALOG[name].path.read_bytes(), random_inputs(model, 12, 4))
+    for index in model.outputs:
+        assert len({run[index].tobytes() for run in runs}) == 4
+        assert all(len(np.unique(run[index])) > 1 for run in runs)
+
+
+def test_the_accuracy_of_digits_is_what_the_catalogue_says() -> None:
+    """Measured again: the same held-out images, from scikit-learn, on both reference interpreters."""
+    needs("ai_edge_litert")
+    needs("tflite_micro")
+    datasets = pytest.importorskip(
+        "sklearn.datasets", reason="pip install 'tinydeploy[test]' for scikit-learn"
+    )
+    from sklearn.model_selection import train_test_split
+
+    stated = CATALOG["digits"].accuracy
+    assert stated is not None
+    assert stated.kind == "measured"
+    digits = datasets.load_digits()
+    _, images, _, labels = train_test_split(
+        digits.images, digits.target, test_size=0.25, random_state=20, stratify=digits.target
+    )
+    assert len(labels) == stated.samples
+
+    model = read("digits")
+    source, target = model.inputs[0], model.outputs[0]
+    quantization = model.tensor(source).quantization
+    assert quantization is not None
+    # Images hold 0 … 16. No code lies near a rounding tie, so rint does as well as rounding half away.
+    codes = np.rint(images / 16 / quantization.scale) + quantization.zero_point
+    inputs = np.clip(codes, -128, 127).astype(np.int8).reshape(-1, 1, 8, 8, 1)
+    data = CATALOG["digits"].path.read_bytes()
+    for reference in (LitertReference(), TflmReference()):
+        runs = reference.run(model, data, [{source: one} for one in inputs])
+        classes = np.array([run[target].argmax() for run in runs])
+        assert np.sum(classes == labels) == stated.int8_correct
+    assert stated.int8_share > 0.95
+
+    samples, shown = (np.load(path) for path in CATALOG["digits"].companions)
+    assert np.array_equal(samples, inputs[: len(samples)])
+    assert np.array_equal(shown, labels[: len(shown)])
+    assert len(samples) == len(shown) >= 10
+
+
+def test_a_shipped_model_is_found_by_name() -> None:
+    path = shipped_model("kws")
+    assert path is not None
+    assert path.name == "kws.tflite"
+    assert shipped_model("kws.tflite") == path
+    assert shipped_model("nosuch") is None
+    assert shipped_model("../kws") is None
+
+
+def test_the_script_would_write_the_same_catalogue() -> None:
+    """What it renders reads back as what it was given, so remaking one model leaves the other entries alone."""
+    path = Path(__file__).resolve().parents[2] / "models" / "make" / "make_models.py"
+    spec = importlib.util.spec_from_file_location("make_models", path)
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    text = (models_dir() / "models.toml").read_text("utf-8")
+    assert script.render(tomllib.loads(text)) == text
+    assert list(script.RECIPES) == list(CATALOG)

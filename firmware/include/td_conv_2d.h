@@ -8,10 +8,15 @@
 extern "C" {
 #endif
 
+#define TD_CONV_PATCH_BYTES 64
+
 /* out[y][x][c] = clamp(out_zero + requantize(bias[c] + sum over the window of in * w)).
  *
- * weights: for each group, pairs of its output channels, taps and input channels in order, the pair's two weights
- *   side by side: [out_c/groups / 2][kernel_h][kernel_w][in_c/groups][2]; an odd last channel follows alone.
+ * weights: for each group, pairs of its output channels; for each pair, run by run of consecutive inputs, blocks of
+ *   four inputs, first the four weights of the pair's first channel, then those of the second; the inputs that are left
+ *   over in a run one by one, both channels' weights side by side. An odd last channel follows in plain order.
+ *   A run is the whole window when it is small (one group, more than one tap, at most TD_CONV_PATCH_BYTES), else the
+ *   input channels of one tap (in_c / groups).
  * bias: out_c values, with the input's zero point folded in: bias[c] - in_zero * sum(w[c]).
  * scale: (multiplier, shift) pairs, one for each channel (scale_step 2) or one for all (scale_step 0).
  * pad_row: in_w * in_c bytes that all equal the input's zero point, read where the window leaves the input; NULL if

@@ -10,7 +10,9 @@ extern "C" {
 
 /* For each batch, out[o] = clamp(out_zero + requantize(bias[o] + sum of in[i] * w[o][i])).
  *
- * weights: blocks of four outputs, [out_n / 4][in_n][4], then the out_n % 4 last outputs one by one, [in_n] each.
+ * weights: blocks of four outputs; in each, blocks of four inputs with the four weights of each output in turn, then
+ *   the inputs that are left over one by one, the four outputs' weights side by side. The out_n % 4 last outputs follow
+ *   one by one, [in_n] each.
  * bias and scale as in td_conv_2d.
  * batches: how many batches of out_n make one output row.
  * in_rows: how many input rows make one output row (their bytes lie one after the other when it is not 1); 0 when the

@@ -5,17 +5,58 @@
  *  - larger windows at the border, dilated or grouped: tap by tap.
  * Two output columns and two output channels are computed at a time, four accumulators in registers. */
 #include "td_conv_2d.h"
+#include "td_dsp.h"
 #include "td_window.h"
 
 #include <string.h>
 
-/* Small windows: as many taps times channels as two patches on the stack may have. */
-#define PATCH_BYTES 64
-
-#define MAC_2X2                                                                                                        \
+/* Four inputs at a time: two columns, two channels. */
+#if TD_DSP
+#define MAC_4_2X2                                                                                                      \
     do {                                                                                                               \
-        const int32_t v0 = *x0++, v1 = *x1++, w0 = w[0], w1 = w[1];                                                    \
-        w += 2;                                                                                                        \
+        const uint32_t v0 = td_load4(x0), v1 = td_load4(x1), u0 = td_load4(w), u1 = td_load4(w + 4);                   \
+        const uint32_t v0e = td_even(v0), v0o = td_odd(v0), v1e = td_even(v1), v1o = td_odd(v1);                       \
+        const uint32_t u0e = td_even(u0), u0o = td_odd(u0), u1e = td_even(u1), u1o = td_odd(u1);                       \
+        x0 += 4;                                                                                                       \
+        x1 += 4;                                                                                                       \
+        w += 8;                                                                                                        \
+        a00 = td_dual_mac(v0o, u0o, td_dual_mac(v0e, u0e, a00));                                                       \
+        a10 = td_dual_mac(v1o, u0o, td_dual_mac(v1e, u0e, a10));                                                       \
+        a01 = td_dual_mac(v0o, u1o, td_dual_mac(v0e, u1e, a01));                                                       \
+        a11 = td_dual_mac(v1o, u1o, td_dual_mac(v1e, u1e, a11));                                                       \
+    } while (0)
+#define MAC_4_1X2                                                                                                      \
+    do {                                                                                                               \
+        const uint32_t v0 = td_load4(x0), u0 = td_load4(w), u1 = td_load4(w + 4);                                      \
+        const uint32_t v0e = td_even(v0), v0o = td_odd(v0);                                                            \
+        x0 += 4;                                                                                                       \
+        w += 8;                                                                                                        \
+        a0 = td_dual_mac(v0o, td_odd(u0), td_dual_mac(v0e, td_even(u0), a0));                                          \
+        a1 = td_dual_mac(v0o, td_odd(u1), td_dual_mac(v0e, td_even(u1), a1));                                          \
+    } while (0)
+#else
+#define MAC_4_2X2                                                                                                      \
+    do {                                                                                                               \
+        MAC_2X2(w[0], w[4]);                                                                                           \
+        MAC_2X2(w[1], w[5]);                                                                                           \
+        MAC_2X2(w[2], w[6]);                                                                                           \
+        MAC_2X2(w[3], w[7]);                                                                                           \
+        w += 8;                                                                                                        \
+    } while (0)
+#define MAC_4_1X2                                                                                                      \
+    do {                                                                                                               \
+        MAC_1X2(w[0], w[4]);                                                                                           \
+        MAC_1X2(w[1], w[5]);                                                                                           \
+        MAC_1X2(w[2], w[6]);                                                                                           \
+        MAC_1X2(w[3], w[7]);                                                                                           \
+        w += 8;                                                                                                        \
+    } while (0)
+#endif
+
+/* One input: two columns, two channels with the weights u0 and u1. */
+#define MAC_2X2(u0, u1)                                                                                                \
+    do {                                                                                                               \
+        const int32_t v0 = *x0++, v1 = *x1++, w0 = u0, w1 = u1;                                                        \
         a00 += (uint32_t)(v0 * w0);                                                                                    \
         a01 += (uint32_t)(v0 * w1);                                                                                    \
         a10 += (uint32_t)(v1 * w0);                                                                                    \
@@ -26,13 +67,12 @@
         TD_PIN(a11);                                                                                                   \
     } while (0)
 
-/* One column, two channels. */
-#define MAC_1X2                                                                                                        \
+/* One input: one column, two channels. */
+#define MAC_1X2(u0, u1)                                                                                                \
     do {                                                                                                               \
         const int32_t v0 = *x0++;                                                                                      \
-        a0 += (uint32_t)(v0 * w[0]);                                                                                   \
-        a1 += (uint32_t)(v0 * w[1]);                                                                                   \
-        w += 2;                                                                                                        \
+        a0 += (uint32_t)(v0 * u0);                                                                                     \
+        a1 += (uint32_t)(v0 * u1);                                                                                     \
         TD_PIN(a0);                                                                                                    \
         TD_PIN(a1);                                                                                                    \
     } while (0)
@@ -58,13 +98,10 @@ static TD_NOINLINE void two_columns(const td_conv_2d_t *op, const runs_t *in, in
             const int8_t *x1 = x0 + in->step;
             int32_t n = in->run;
             for (; n >= 4; n -= 4) {
-                MAC_2X2;
-                MAC_2X2;
-                MAC_2X2;
-                MAC_2X2;
+                MAC_4_2X2;
             }
-            for (; n > 0; --n) {
-                MAC_2X2;
+            for (; n > 0; --n, w += 2) {
+                MAC_2X2(w[0], w[1]);
             }
         }
         out[c] = td_output(a00, scale, round);
@@ -101,13 +138,10 @@ static TD_NOINLINE void one_column(const td_conv_2d_t *op, const runs_t *in, int
             const int8_t *x0 = in->row[k] + in->left;
             int32_t n = in->run;
             for (; n >= 4; n -= 4) {
-                MAC_1X2;
-                MAC_1X2;
-                MAC_1X2;
-                MAC_1X2;
+                MAC_4_1X2;
             }
-            for (; n > 0; --n) {
-                MAC_1X2;
+            for (; n > 0; --n, w += 2) {
+                MAC_1X2(w[0], w[1]);
             }
         }
         out[c] = td_output(a0, scale, round);
@@ -148,13 +182,10 @@ static TD_NOINLINE void tap_by_tap(const td_conv_2d_t *op, const int8_t *const *
                     x0 += g * group_in;
                     if (pair) {
                         for (; n >= 4; n -= 4) {
-                            MAC_1X2;
-                            MAC_1X2;
-                            MAC_1X2;
-                            MAC_1X2;
+                            MAC_4_1X2;
                         }
-                        for (; n > 0; --n) {
-                            MAC_1X2;
+                        for (; n > 0; --n, w += 2) {
+                            MAC_1X2(w[0], w[1]);
                         }
                     } else {
                         for (; n > 0; --n) {
@@ -196,7 +227,7 @@ static int8_t *gather(const td_conv_2d_t *op, const int8_t *const *window, int32
 /* A row of a small window. */
 static TD_NOINLINE void row_by_patches(const td_conv_2d_t *op, const int8_t *const *window, int8_t *out)
 {
-    int8_t patch[2 * PATCH_BYTES];
+    int8_t patch[2 * TD_CONV_PATCH_BYTES];
     const int8_t *const row = patch;
     const int32_t taps = op->kernel_h * op->kernel_w * op->in_c;
     const runs_t in = {&row, 1, taps, 0, taps};
@@ -214,7 +245,9 @@ static TD_NOINLINE void row_by_patches(const td_conv_2d_t *op, const int8_t *con
 /* A row of any window. */
 static void row_by_runs(const td_conv_2d_t *op, const int8_t *const *window, int8_t *out)
 {
-    const int32_t simple = op->dilation_w == 1 && op->groups == 1 ? 1 : 0;
+    /* the weights' blocks of four must be the same whether a window row is read as one run or tap by tap */
+    const int32_t aligned = op->in_c % 4 == 0 || op->kernel_w == 1 ? 1 : 0;
+    const int32_t simple = op->dilation_w == 1 && op->groups == 1 && aligned ? 1 : 0;
     runs_t in = {window, op->kernel_h, op->kernel_w * op->in_c, 0, op->stride_w * op->in_c};
     int32_t x = 0;
     while (x < op->out_w) {
@@ -237,7 +270,7 @@ void td_conv_2d(const td_conv_2d_t *op, uint8_t *arena, const td_tensor_t *in, c
                 int32_t first_row, int32_t end_row, const int8_t **window)
 {
     const int32_t taps = op->kernel_h * op->kernel_w;
-    const int32_t small = taps > 1 && op->groups == 1 && taps <= PATCH_BYTES / op->in_c ? 1 : 0;
+    const int32_t small = taps > 1 && op->groups == 1 && taps <= TD_CONV_PATCH_BYTES / op->in_c ? 1 : 0;
     for (int32_t row = first_row; row < end_row; ++row) {
         const int32_t image = row / op->out_h;
         const int32_t top = (row - image * op->out_h) * op->stride_h - op->pad_top;

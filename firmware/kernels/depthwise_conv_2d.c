@@ -2,8 +2,22 @@
  * and border cost the same, and four channels are computed at a time; with a multiplier, and for very large windows,
  * channel by channel and tap by tap. */
 #include "td_depthwise_conv_2d.h"
+#include "td_dsp.h"
 #include "td_window.h"
 
+/* One tap, four channels. */
+#if TD_DSP
+#define MAC_4                                                                                                          \
+    do {                                                                                                               \
+        const uint32_t v = td_load4(*tap++ + c), u = td_load4(w);                                                      \
+        const uint32_t even = td_even(v), odd = td_odd(v), u_even = td_even(u), u_odd = td_odd(u);                     \
+        w += 4;                                                                                                        \
+        a0 = td_low_mac(even, u_even, a0);                                                                             \
+        a1 = td_low_mac(odd, u_odd, a1);                                                                               \
+        a2 = td_high_mac(even, u_even, a2);                                                                            \
+        a3 = td_high_mac(odd, u_odd, a3);                                                                              \
+    } while (0)
+#else
 #define MAC_4                                                                                                          \
     do {                                                                                                               \
         const int8_t *const v = *tap++ + c;                                                                            \
@@ -17,6 +31,7 @@
         TD_PIN(a2);                                                                                                    \
         TD_PIN(a3);                                                                                                    \
     } while (0)
+#endif
 
 /* Where each tap of the column whose window begins at input column `left` lies. */
 static void find_taps(const td_depthwise_conv_2d_t *op, const int8_t *const *window, int32_t left, const int8_t **tap)

@@ -1,18 +1,43 @@
 /* FULLY_CONNECTED: four outputs at a time share each input that is loaded. */
+#include "td_dsp.h"
 #include "td_fully_connected.h"
 
-#define MAC_4                                                                                                          \
+/* Four inputs, four outputs. */
+#if TD_DSP
+#define MAC_4_4                                                                                                        \
+    do {                                                                                                               \
+        const uint32_t v0 = td_load4(v), even = td_even(v0), odd = td_odd(v0);                                         \
+        const uint32_t u0 = td_load4(w), u1 = td_load4(w + 4), u2 = td_load4(w + 8), u3 = td_load4(w + 12);            \
+        a0 = td_dual_mac(odd, td_odd(u0), td_dual_mac(even, td_even(u0), a0));                                         \
+        a1 = td_dual_mac(odd, td_odd(u1), td_dual_mac(even, td_even(u1), a1));                                         \
+        a2 = td_dual_mac(odd, td_odd(u2), td_dual_mac(even, td_even(u2), a2));                                         \
+        a3 = td_dual_mac(odd, td_odd(u3), td_dual_mac(even, td_even(u3), a3));                                         \
+        v += 4;                                                                                                        \
+        w += 16;                                                                                                       \
+    } while (0)
+#else
+#define MAC_4_4                                                                                                        \
+    do {                                                                                                               \
+        MAC_4(w[0], w[4], w[8], w[12]);                                                                                \
+        MAC_4(w[1], w[5], w[9], w[13]);                                                                                \
+        MAC_4(w[2], w[6], w[10], w[14]);                                                                               \
+        MAC_4(w[3], w[7], w[11], w[15]);                                                                               \
+        w += 16;                                                                                                       \
+    } while (0)
+#endif
+
+/* One input, four outputs. */
+#define MAC_4(u0, u1, u2, u3)                                                                                          \
     do {                                                                                                               \
         const int32_t v0 = *v++;                                                                                       \
-        a0 += (uint32_t)(v0 * w[0]);                                                                                   \
-        a1 += (uint32_t)(v0 * w[1]);                                                                                   \
-        a2 += (uint32_t)(v0 * w[2]);                                                                                   \
-        a3 += (uint32_t)(v0 * w[3]);                                                                                   \
+        a0 += (uint32_t)(v0 * u0);                                                                                     \
+        a1 += (uint32_t)(v0 * u1);                                                                                     \
+        a2 += (uint32_t)(v0 * u2);                                                                                     \
+        a3 += (uint32_t)(v0 * u3);                                                                                     \
         TD_PIN(a0);                                                                                                    \
         TD_PIN(a1);                                                                                                    \
         TD_PIN(a2);                                                                                                    \
         TD_PIN(a3);                                                                                                    \
-        w += 4;                                                                                                        \
     } while (0)
 
 static TD_NOINLINE void one_batch(const td_fully_connected_t *op, const int8_t *in, int8_t *out)
@@ -27,13 +52,10 @@ static TD_NOINLINE void one_batch(const td_fully_connected_t *op, const int8_t *
         uint32_t a2 = (uint32_t)op->bias[o + 2], a3 = (uint32_t)op->bias[o + 3];
         int32_t n = op->in_n;
         for (; n >= 4; n -= 4) {
-            MAC_4;
-            MAC_4;
-            MAC_4;
-            MAC_4;
+            MAC_4_4;
         }
-        for (; n > 0; --n) {
-            MAC_4;
+        for (; n > 0; --n, w += 4) {
+            MAC_4(w[0], w[1], w[2], w[3]);
         }
         out[o] = td_output(a0, scale, round);
         scale += step;

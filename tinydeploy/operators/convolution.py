@@ -23,6 +23,7 @@ from tinydeploy.operators.base import (
 from tinydeploy.operators.fixed_point import activation_range, conv_scales
 
 _U16 = 65535
+_PATCH_BYTES = 64  # TD_CONV_PATCH_BYTES in td_conv_2d.h
 _BLOCK_TAPS = 49  # TD_DEPTHWISE_TAPS in td_depthwise_conv_2d.h
 
 
@@ -286,14 +287,12 @@ class Conv2D(_Convolution):
 
 
 def conv_layout(weights: NDArray[np.int8], groups: int) -> NDArray[np.int8]:
-    """Weights (out_c, kernel_h, kernel_w, in_c / groups) as td_conv_2d.h wants them: pairs of output channels interleaved."""
-    out_c = weights.shape[0]
-    parts: list[NDArray[np.int8]] = []
-    for group in weights.reshape(groups, out_c // groups, -1):
-        pairs = len(group) // 2
-        parts.append(group[: 2 * pairs].reshape(pairs, 2, group.shape[1]).transpose(0, 2, 1).reshape(-1))
-        parts.append(group[2 * pairs :].reshape(-1))
-    return np.concatenate(parts)
+    """Weights (out_c, kernel_h, kernel_w, in_c / groups) as td_conv_2d.h wants them."""
+    out_c, kernel_h, kernel_w, group_in = weights.shape
+    taps = kernel_h * kernel_w
+    window = taps * group_in
+    run = window if groups == 1 and taps > 1 and window <= _PATCH_BYTES else group_in
+    return np.concatenate([blocks_of_four(g, 2, run) for g in weights.reshape(groups, out_c // groups, window)])
 
 
 class DepthwiseConv2D(_Convolution):
@@ -322,15 +321,29 @@ class DepthwiseConv2D(_Convolution):
         multiplier = filters.shape[3] // model.tensor(op.inputs[0]).shape[3]
         by_channel = filters.reshape(-1, filters.shape[3]).T
         blocks = multiplier == 1 and by_channel.shape[1] <= _BLOCK_TAPS
-        layout = interleave_blocks(by_channel, 4 if blocks else 1)
+        layout = interleave(by_channel, 4 if blocks else 1)
         return self._call(model, op, by_channel, layout, {"multiplier": multiplier, "blocks": int(blocks)})
 
 
-def interleave_blocks(rows: NDArray[np.int8], block: int) -> NDArray[np.int8]:
-    """Rows in blocks of `block`, each block's values side by side; the rest row by row."""
-    whole = len(rows) // block * block
-    blocks = rows[:whole].reshape(-1, block, rows.shape[1]).transpose(0, 2, 1).reshape(-1)
-    return np.concatenate([blocks, rows[whole:].reshape(-1)])
+def blocks_of_four(rows: NDArray[np.int8], together: int, run: int) -> NDArray[np.int8]:
+    """Rows of weights, `together` at a time, in runs of `run`: blocks of four values of each row in turn, then what is
+    left over of the run value by value; rows that make no whole group follow as they are.
+    """
+    whole = len(rows) // together * together
+    grouped = rows[:whole].reshape(-1, together, rows.shape[1] // run, run).transpose(0, 2, 1, 3)
+    fours = run // 4 * 4
+    head = grouped[..., :fours].reshape(*grouped.shape[:3], fours // 4, 4).transpose(0, 1, 3, 2, 4)
+    tail = grouped[..., fours:].transpose(0, 1, 3, 2)
+    parts = [part.reshape(*grouped.shape[:2], -1) for part in (head, tail) if part.size]
+    groups = np.concatenate(parts, axis=2).reshape(-1) if parts else rows[:0].reshape(-1)
+    return np.concatenate([groups, rows[whole:].reshape(-1)])
+
+
+def interleave(rows: NDArray[np.int8], together: int) -> NDArray[np.int8]:
+    """Rows in groups of `together`, each group's values side by side; the rest row by row."""
+    whole = len(rows) // together * together
+    groups = rows[:whole].reshape(-1, together, rows.shape[1]).transpose(0, 2, 1).reshape(-1)
+    return np.concatenate([groups, rows[whole:].reshape(-1)])
 
 
 class TransposeConv(OperatorKind):

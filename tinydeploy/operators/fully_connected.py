@@ -19,10 +19,10 @@ from tinydeploy.operators.base import (
 )
 from tinydeploy.operators.convolution import (
     array_of,
+    blocks_of_four,
     check_bias,
     check_weights,
     folded_bias,
-    interleave_blocks,
     quantization_of,
     require_input,
     scale_array,
@@ -89,7 +89,7 @@ class FullyConnected(OperatorKind):
         in_rows = batches * in_n // in_row_bytes if batches * in_n % in_row_bytes == 0 else 0
         low, high = activation_range(attrs.activation, oq)
         table: dict[str, int | float | ConstArray | None] = {
-            "weights": ConstArray("int8_t", interleave_blocks(values, 4), "weights"),
+            "weights": ConstArray("int8_t", blocks_of_four(values, 4, in_n), "weights"),
             "bias": folded_bias(model, op, values, sq.zero_point),
             "scale": scale_array(_scales(sq.scale, wq.scales, oq.scale)),
             "in_n": in_n,

@@ -1,7 +1,7 @@
 /* memcpy and memset for images that link no C library, the same for every toolchain so that counts compare.
  *
- * They move words where both sides are aligned alike; Armv6-M traps unaligned accesses. The volatile-free loops must not
- * be turned back into calls of themselves: see the flags for this file in tinydeploy/toolchain/flags.py.
+ * They move words where both sides are aligned alike; Armv6-M traps unaligned accesses. A compiler must not turn the
+ * loops back into calls of these functions: GCC needs -fno-tree-loop-distribute-patterns for this file.
  */
 #include <stddef.h>
 #include <stdint.h>

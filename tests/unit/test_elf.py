@@ -192,7 +192,7 @@ def outcome(act: Callable[[], Any]) -> Any:
         return None
 
 
-@settings(max_examples=3000)
+@settings(max_examples=1500)
 @given(
     st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), min_size=1, max_size=6),
     st.integers(0, 700) | st.none(),

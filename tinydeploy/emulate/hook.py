@@ -212,7 +212,11 @@ def _compile(target: Path) -> None:
                 f"the host compiler {compiler[0]} cannot build the emulator's counter: {words[0]}",
                 hint="pip install 'tinydeploy[run]' brings one (ziglang)",
             )
-        made.replace(target)  # in one go: another process may be at the same point
+        try:
+            made.replace(target)  # in one go: another process may be at the same point
+        except PermissionError:  # Windows, when that process has it loaded already
+            if not target.is_file():
+                raise
 
 
 def _host_compiler() -> list[str]:

@@ -56,5 +56,5 @@ class Gcc(Driver):
         return ["-fno-tree-loop-distribute-patterns"] if source.name == "string.c" else []
 
     def link_flags(self) -> list[str]:
-        """libgcc only. `--no-warn-rwx-segments` is not needed: data and code lie in different regions."""
+        """libgcc only."""
         return ["-nostdlib", "-lgcc"]

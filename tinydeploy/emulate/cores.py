@@ -1,9 +1,10 @@
 """What Unicorn has for each core, and what must be kept from it to be true to the board.
 
 Unicorn's models are QEMU's: a Cortex-M7 always computes double precision, a Cortex-M3 runs the DSP extension. The
-counter refuses what the board's core lacks (`deny`), so an image for a larger core fails here as it would there. (Inside an IT block it refuses nothing, for it
-cannot know before whether the instruction is skipped. Unaligned LDM, STM, LDRD and STRD, at which Armv7-M and Armv8-M
-cores fault, pass too.)
+counter refuses what the board's core lacks (`deny`), so an image for a larger core fails here as it would there.
+
+What still passes: such an instruction inside an IT block (whether it is skipped is not known before), and unaligned
+LDM, STM, LDRD and STRD, at which Armv7-M and Armv8-M cores fault.
 """
 
 from __future__ import annotations

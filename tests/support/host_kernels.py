@@ -63,7 +63,11 @@ def run_operator_on_host(data: bytes, inputs: Sequence[Array], mode: str = WHOLE
 
 
 def run_on_host(cases: Sequence[HostCase]) -> list[list[Array]]:
-    """The outputs of each case. Fails with the sanitizers' report where there is one."""
+    """The outputs of each case. Fails with the sanitizers' report where there is one.
+
+    All cases run twice, with the plain inner loops and with those for cores with the DSP extension (its instructions
+    in C), and must give the same bytes.
+    """
     programs = [_Program(i, case) for i, case in enumerate(cases)]
     text = "\n".join([_PRELUDE, *(p.source() for p in programs), "int main(void)", "{"])
     text += "".join(f"\n    case_{i}();" for i in range(len(cases))) + "\n    return 0;\n}\n"
@@ -73,11 +77,18 @@ def run_on_host(cases: Sequence[HostCase]) -> list[list[Array]]:
         source.write_text(text)
         includes = [f"-I{firmware_dir() / d}" for d in ("include", "kernels")]
         options = [*WARNINGS, *SANITIZERS, "-O0", "-Wno-unused-function"]
-        _compile([host_compiler(), *options, *includes, str(source), *_kernel_objects(), "-o", str(binary)])
-        done = subprocess.run([str(binary)], input=given, capture_output=True, check=False)
-    if done.returncode:
-        pytest.fail(f"the kernels ended with code {done.returncode}:\n{done.stderr.decode(errors='replace')[:6000]}")
-    written = done.stdout
+        compiled = Path(folder, "cases.o")
+        _compile([host_compiler(), *options, *includes, "-c", str(source), "-o", str(compiled)])
+        answers = []
+        for dsp in (0, 1):
+            _compile([host_compiler(), *SANITIZERS, str(compiled), *_kernel_objects(dsp), "-o", str(binary)])
+            done = subprocess.run([str(binary)], input=given, capture_output=True, check=False)
+            if done.returncode:
+                report = done.stderr.decode(errors="replace")[:6000]
+                pytest.fail(f"the kernels (TD_DSP={dsp}) ended with code {done.returncode}:\n{report}")
+            answers.append(done.stdout)
+    written, with_dsp = answers
+    assert with_dsp == written
     results = []
     for program in programs:
         outputs = []
@@ -96,13 +107,13 @@ def _compile(command: Sequence[str]) -> None:
 
 
 @cache
-def _kernel_objects() -> tuple[str, ...]:
+def _kernel_objects(dsp: int) -> tuple[str, ...]:
     """The kernels, compiled once for a test run."""
     folder = Path(tempfile.mkdtemp(prefix="tinydeploy-kernels-"))
     objects = []
     for source in sorted((firmware_dir() / "kernels").glob("*.c")):
         target = folder / f"{source.stem}.o"
-        options = [*WARNINGS, *SANITIZERS, "-O1", f"-I{firmware_dir() / 'include'}"]
+        options = [*WARNINGS, *SANITIZERS, "-O1", f"-DTD_DSP={dsp}", f"-I{firmware_dir() / 'include'}"]
         _compile([host_compiler(), *options, "-c", str(source), "-o", str(target)])
         objects.append(str(target))
     return tuple(objects)

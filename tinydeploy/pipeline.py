@@ -45,7 +45,9 @@ __all__ = [
 MARKER_ADDRESS = 0xE000007C
 _STEP_END = 0xFFFFFFFF  # TD_STEP_END
 
-DEFAULT_STACK_BYTES = 1024  # several times what the deepest kernel takes; `run` measures it
+# The deepest kernel with its callers takes about 700 bytes (Zig's compiler on an M0+); `run` measures it.
+DEFAULT_STACK_BYTES = 1024
+_USUAL_WINDOW_ROWS = 16  # row pointers that are in that figure; larger windows come on top, four bytes a row
 STATIC_BYTES = 0  # a generated library has no static data of its own
 
 
@@ -81,8 +83,10 @@ def plan_model(model: Model, board: Board, options: PlanOptions) -> Planned:
 def _fit(model: Model, board: Board, plan: Plan, options: PlanOptions, constant_bytes: int | None) -> Fit:
     """`constant_bytes`: of a network without weights, whose library cannot be emitted."""
     code_bytes = 0
+    stack_bytes = DEFAULT_STACK_BYTES
     if constant_bytes is None:
         program = emit(model, plan)
+        stack_bytes += 4 * max(0, program.window_rows - _USUAL_WINDOW_ROWS)
         constant_bytes = sum(program.pool.bytes_by_role().values())
         code_bytes = estimate_code_bytes(program, len(plan.placements), board.core)
     return fit(
@@ -92,7 +96,7 @@ def _fit(model: Model, board: Board, plan: Plan, options: PlanOptions, constant_
         weights_bytes=constant_bytes,
         code_bytes=code_bytes,
         static_bytes=STATIC_BYTES,
-        stack_bytes=_stack_bytes(options),
+        stack_bytes=stack_bytes if options.stack_bytes is None else options.stack_bytes,
         kinds={"stack": "estimated" if options.stack_bytes is None else "given"},
     )
 
@@ -127,9 +131,7 @@ def generate_library(planned: Planned, name: str | None = None) -> SourceTree:
     return generate(model, planned.plan, emit(model, planned.plan, name=name))
 
 
-def build_image(
-    planned: Planned, folder: Path, options: PlanOptions, *, toolchain: str | None = None, name: str | None = None
-) -> Built:
+def build_image(planned: Planned, folder: Path, *, toolchain: str | None = None, name: str | None = None) -> Built:
     """Write the library into `folder` and compile it with its example.
 
     Raises `GateError` when it does not fit (by the plan, or by the linker's word), `MissingToolError` without a
@@ -149,7 +151,7 @@ def build_image(
         folder / "build",
         name=tree.name,
         defines={"TD_STEP_PORT": f"{MARKER_ADDRESS:#x}u"},
-        stack_bytes=_stack_bytes(options),
+        stack_bytes=next(part.bytes for part in planned.fit.sram_parts if part.name == "stack"),
     )
     return Built(planned, tree, image)
 
@@ -253,7 +255,3 @@ def _tensors(built: Built, result: RunResult, by_step: Mapping[int, Sequence[tup
         dtype = np.dtype(tensor.dtype.label).newbyteorder("<")
         found[index] = np.frombuffer(data, dtype).reshape(tensor.shape).astype(tensor.dtype.label)
     return found
-
-
-def _stack_bytes(options: PlanOptions) -> int:
-    return DEFAULT_STACK_BYTES if options.stack_bytes is None else options.stack_bytes

@@ -59,7 +59,7 @@ def command(
         planned = pipeline.plan_model(read, found, options)
         require_fit(planned, hint="`tinydeploy plan` names the tensors to blame")
         stage("compiling")
-        built = pipeline.build_image(planned, output, options, toolchain=toolchain, name=name)
+        built = pipeline.build_image(planned, output, toolchain=toolchain, name=name)
     image = built.image
     facts = BuildFacts(
         name=built.tree.name,

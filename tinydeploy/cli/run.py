@@ -95,7 +95,7 @@ def command(
         given = load_inputs(read, inputs) if inputs else random_inputs(read, seed, samples)
         answers = _ask_references(path, read, given, layers) if path and verify else None
         stage("compiling")
-        built = pipeline.build_image(planned, Path(folder), options, toolchain=toolchain)
+        built = pipeline.build_image(planned, Path(folder), toolchain=toolchain)
         stage("emulating")
         emulator = UnicornEmulator()
         ran = pipeline.run_model(built, emulator, given, layers=layers)

@@ -236,8 +236,8 @@ def _port(model: Model, plan: Plan, index: int, tensor_index: int) -> Port:
 @cache
 def runtime_files() -> Mapping[str, str]:
     """The hand-written runtime, whole: the same for every model of a version, so an image with several needs one."""
-    folders = (firmware_dir() / "include", firmware_dir() / "src", firmware_dir() / "kernels")
-    found = [p for folder in folders if folder.is_dir() for p in sorted(folder.iterdir()) if p.suffix in (".c", ".h")]
+    folders = (firmware_dir() / "include", firmware_dir() / "kernels")
+    found = [p for folder in folders for p in sorted(folder.iterdir()) if p.suffix in (".c", ".h")]
     return {p.name: p.read_text("utf-8") for p in found}
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import struct
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -149,6 +153,7 @@ def test_functions_by_address(tmp_path: Path, address: int, name: str | None) ->
         ({"sh": 0x7FFFFFFF}, "section header table reaches beyond the end"),
         ({"sh_size": 1}, "entries of 1 bytes"),
         ({"names": 99}, "string table is missing"),
+        ({"sh": 0, "sh_number": 5000, "names": 0}, "beyond the end"),
         ({"segment0_offset": 0xFFFFFFFF}, "a segment reaches beyond the end"),
         ({"segment0_file": 0xFFFFFFFF}, "does not fit its own memory"),
         ({"segment0_memory": 0xFFFFFFFF}, "does not fit its own memory"),
@@ -192,7 +197,7 @@ def outcome(act: Callable[[], Any]) -> Any:
         return None
 
 
-@settings(max_examples=1500)
+@settings(max_examples=800)
 @given(
     st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), min_size=1, max_size=6),
     st.integers(0, 700) | st.none(),
@@ -211,6 +216,67 @@ def test_mutated_files_are_read_or_refused(
     assert sum(len(s.data) for s in file.segments) <= len(data)
     for address in (0, 0x08000000, 0x0800000A, 0xFFFFFFFF):
         file.function_at(address)
+
+
+def enlarged(entries: int, size: int) -> bytes:
+    """As many section headers as asked for behind the hand-made file, each with the name table's last name."""
+    data = hand_made()
+    names = b"\0" + b"n" * size
+    header = struct.pack("<10I", 1, 0x6FFFFFF6, 2, 0, len(data), 1 << 20, 0, 0, 1, 4)  # SHT_GNU_HASH
+    strings = struct.pack("<10I", 1, 3, 0, 0, len(data), len(names), 0, 0, 1, 0)
+    out = bytearray(data + names + header * (entries - 1) + strings)
+    struct.pack_into("<I", out, 32, len(data) + len(names))
+    struct.pack_into("<HH", out, 48, entries, entries - 1)
+    return bytes(out)
+
+
+def test_many_sections_with_one_endless_name_take_no_time(tmp_path: Path) -> None:
+    path = reading(tmp_path, enlarged(4096, 1 << 22))
+    started = time.monotonic()
+    file = read_elf(path)
+    assert time.monotonic() - started < 20  # a hang would be hours
+    assert {len(s.name) for s in file.sections} == {512}
+    with pytest.raises(UsageError, match="section headers are more than 4096"):
+        read_elf(reading(tmp_path, enlarged(4097, 10)))
+
+
+def test_symbols_without_end_are_refused(tmp_path: Path) -> None:
+    data = bytearray(hand_made())
+    at_sections = struct.unpack_from("<I", data, 32)[0]
+    struct.pack_into("<I", data, at_sections + 4 * 40 + 20, 0xFFFFFFF0)
+    with pytest.raises(UsageError, match="more than 262144 symbols"):
+        read_elf(reading(tmp_path, bytes(data)))
+
+
+def test_the_elf_library_is_loaded_when_a_file_is_read() -> None:
+    code = (
+        "import sys, tinydeploy.pipeline, tinydeploy.toolchain, tinydeploy.emulate; sys.exit('elftools' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@needs_any
+def test_a_thousand_spoiled_files_of_a_linker(tmp_path: Path) -> None:
+    """Headers, tables and names: everywhere but in the code, where a change does not matter to a reader."""
+    data = build("int main(void) { return 0; }", "nucleo_f103rb").elf.read_bytes()
+    at_sections = struct.unpack_from("<I", data, 32)[0]
+    places = [*range(52 + 32 * 3), *range(at_sections, len(data))]
+    values = (0, 1, 0x7F, 0x80, 0xFF)
+    rng = random.Random(11)
+    read = 0
+    for _ in range(1000):
+        spoiled = bytearray(data)
+        for _ in range(rng.choice((1, 1, 2, 6))):
+            spoiled[rng.choice(places) if rng.random() < 0.9 else rng.randrange(len(data))] = rng.choice(values)
+        if rng.random() < 0.1:
+            del spoiled[rng.randrange(len(spoiled)) :]
+        path = reading(tmp_path, bytes(spoiled))
+        file = outcome(lambda path=path: read_elf(path))
+        if file is not None:
+            read += 1
+            assert sum(len(s.data) for s in file.segments) <= len(spoiled)
+            assert all(s.name.isprintable() for s in file.symbols)
+    assert 100 < read < 900  # some changes matter, some do not
 
 
 @needs_unicorn

@@ -107,8 +107,9 @@ static inline int8_t td_saturate(int32_t x)
 static inline int8_t td_output(uint32_t acc, const int32_t *scale, int32_t round)
 {
     const int32_t shift = scale[1];
-    if (shift >= -1) { /* rare, and there adding `round` could overflow */
-        return td_saturate(td_requantize((int32_t)acc, scale[0], shift) + (round >> 1));
+    if (shift >= -1) { /* rare, and there the sum may leave 32 bits: it wraps, as the reference's */
+        const uint32_t value = (uint32_t)td_requantize((int32_t)acc, scale[0], shift);
+        return td_saturate((int32_t)(value + (uint32_t)(round >> 1)));
     }
     const int32_t high = td_high_mul((int32_t)acc, scale[0]);
     return td_saturate((((high + (high >> 31)) >> (-1 - shift)) + round) >> 1);

@@ -19,8 +19,10 @@ ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 
 def quant(rng: Rng, low: float = 1e-3, high: float = 0.5) -> Quant:
-    """A log-uniform scale; the zero point is at an end of int8 one time in three."""
+    """A log-uniform scale, or a power of two, which makes exact halves; the zero point is often at an end of int8."""
     scale = float(np.float32(np.exp(rng.uniform(np.log(low), np.log(high)))))
+    if rng.random() < 0.25:
+        scale = float(2.0 ** round(np.log2(scale)))
     zero_point = int(rng.choice([-128, 127])) if rng.random() < 1 / 3 else int(rng.integers(-128, 128))
     return scale, zero_point
 
@@ -140,6 +142,8 @@ def _pairwise(rng: Rng, opcode: str) -> bytes:
         output = (float(np.float32(first[0] * second[0] * 100 * np.exp(rng.uniform(-2, 2)))), quant(rng)[1])
     else:
         output = (float(np.float32(max(first[0], second[0]) * np.exp(rng.uniform(-2, 2)))), quant(rng)[1])
+        if rng.random() < 0.3:
+            output = (max(first[0], second[0]) * float(rng.choice([1.0, 2.0])), output[1])
     g = GraphBuilder()
     constant = int(rng.integers(2)) if rng.random() < 0.3 else -1
     tensors = []
@@ -189,9 +193,12 @@ def max_pool_2d(rng: Rng) -> bytes:
 
 
 def mean(rng: Rng) -> bytes:
-    """MEAN over any axes, some named twice or from the end."""
-    rank = int(rng.integers(1, 5))
+    """MEAN over any axes, some named twice or from the end; of five axes, neighbours."""
+    rank = int(rng.integers(1, 6))
     shape = shape_of(rng, rank)
+    if rank == 5:
+        at = int(rng.integers(1, 4))
+        return writer.mean(shape, [at, at + 1][: int(rng.integers(1, 3))], quant_in=quant(rng), quant_out=quant(rng))
     axes = [int(a) - (rank if rng.random() < 0.3 else 0) for a in range(rank) if rng.random() < 0.5]
     axes = axes or [int(rng.integers(rank))]
     if rng.random() < 0.2:
@@ -304,8 +311,11 @@ def tanh(rng: Rng) -> bytes:
 
 
 def relu(rng: Rng) -> bytes:
-    """RELU with any two scales."""
-    return writer.relu(_all_values(rng), quant_in=quant(rng), quant_out=quant(rng))
+    """RELU with any two scales, also such that their quotient would be 3/2 in single precision."""
+    first, second = quant(rng), quant(rng)
+    if rng.random() < 0.4:
+        first = (float(np.float32(1.5 * np.float32(second[0]))), first[1])
+    return writer.relu(_all_values(rng), quant_in=first, quant_out=second)
 
 
 def relu6(rng: Rng) -> bytes:

@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 import pytest
 
+from tests.support import tflite_writer as writer
 from tests.support.host_kernels import (
     IN_PLACE,
     RINGS,
@@ -17,7 +18,7 @@ from tests.support.host_kernels import (
     random_inputs,
     single_operator,
 )
-from tests.support.random_models import MAKERS, far_scales
+from tests.support.random_models import MAKERS, far_scales, quant
 from tinydeploy.errors import UnsupportedModelError
 from tinydeploy.operators.registry import kinds
 
@@ -57,6 +58,44 @@ def test_scales_far_apart_are_refused_or_wrap_as_in_tflm(opcode: str) -> None:
             continue
         cases.append(HostCase(data, random_inputs(data, rng)))
     assert len(cases) >= 3
+    assert_agrees(cases)
+
+
+@pytest.mark.parametrize("opcode", ["ADD", "SUB", "MUL"])
+def test_all_pairs_of_values(opcode: str) -> None:
+    """What differs in the last bit of a multiplier shows in one element of a hundred thousand."""
+    rng = np.random.default_rng(zlib.crc32(opcode.encode()))
+    x = np.arange(-128, 128, dtype=np.int8)
+    cases = []
+    for _ in range(12):
+        first, second = quant(rng, 0.02), quant(rng, 0.02)
+        scale = np.float32(first[0] * second[0] * 50) if opcode == "MUL" else np.float32(max(first[0], second[0]))
+        output = (float(np.float32(scale * rng.uniform(0.7, 2.5))), quant(rng)[1])
+        data = writer.binary(opcode, (256, 1), (1, 256), quants=(first, second, output))
+        cases.append(HostCase(data, (x.reshape(256, 1), x.reshape(1, 256))))
+    assert_agrees(cases)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_all_products_of_a_weight_and_a_value(bias: bool) -> None:
+    """FULLY_CONNECTED with one input: every accumulator that int8 can give, with scales that make exact halves."""
+    rng = np.random.default_rng(17)
+    weights, x = np.arange(-127, 128).reshape(255, 1), np.arange(-128, 128, dtype=np.int8).reshape(256, 1)
+    cases = []
+    for _ in range(10):
+        source, scale = quant(rng), quant(rng)[0]
+        output = float(np.float32(source[0] * scale * rng.choice([50, 64, 96, 100, 200])))
+        g = writer.GraphBuilder()
+        tensors = [
+            g.tensor("x", (256, 1), scale=source[0], zero_point=source[1]),
+            g.tensor("w", (255, 1), scale=scale, data=weights),
+        ]
+        if bias:
+            bias_scale = float(np.float32(source[0]) * np.float32(scale))
+            tensors.append(g.tensor("b", (255,), "int32", scale=bias_scale, data=np.zeros(255)))
+        y = g.tensor("y", (256, 255), scale=output, zero_point=quant(rng)[1])
+        g.op("FULLY_CONNECTED", tensors, [y], version=4)
+        cases.append(HostCase(g.build(tensors[:1], [y]), (x,)))
     assert_agrees(cases)
 
 

@@ -21,6 +21,16 @@ def test_groups_as_long_as_the_reference_takes() -> None:
     assert_agrees(cases)
 
 
+def test_many_short_groups() -> None:
+    rng = np.random.default_rng(4)
+    cases = []
+    for scale in (0.01, 0.03, 0.07, 0.2, 0.5):
+        for depth in (2, 3, 5):
+            x = rng.integers(-128, 128, (6000, depth)).astype(np.int8)
+            cases.append(HostCase(writer.softmax(x.shape, quant_in=(scale, 0)), (x,)))
+    assert_agrees(cases)
+
+
 def test_longer_groups_go_on_where_the_reference_stops() -> None:
     # 4095 equal values of 1/4095 each: less than half of a step of 1/256
     (found,) = run_operator_on_host(writer.softmax((1, 4095), quant_in=(0.1, 0)), [np.zeros((1, 4095), np.int8)])

@@ -102,7 +102,7 @@ CASES: dict[str, tuple[bytes, str]] = {
     "ADD rank": (op_of("ADD", [(1,) * 6 + (4,)] * 2, (1,) * 6 + (4,)), "more than 6 axes"),
     "ADD output scale": (writer.binary("ADD", quants=(IN, IN, (1e-9, 0))), "between 0 and 1"),
     "ADD coarse sum": (writer.binary("ADD", quants=((1.0, 0), (1.0, 0), (2.5e-6, 0))), "too small beside"),
-    "SUB overflow": (writer.binary("SUB", quants=((3e38, 0), (3e38, 0), (3e38, 0))), "between 0 and 1"),
+    "SUB output scale": (writer.binary("SUB", quants=(IN, IN, (1e-9, 0))), "between 0 and 1"),
     "MUL scale": (writer.binary("MUL", quants=((1e9, 0), (1e9, 0), (1.0, 0))), "too large"),
     "MUL clamp": (writer.binary("MUL", activation="RELU6", quants=(IN, IN, (1e-30, 0))), "bounds"),
     "pool rank": (edited(writer.pool_2d("MAX_POOL_2D"), output_shape(4, 4, 4)), "the operator computes"),

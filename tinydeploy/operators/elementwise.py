@@ -20,7 +20,7 @@ from tinydeploy.operators.base import (
     require_dtype,
     rows_of,
 )
-from tinydeploy.operators.fixed_point import f32, quantize_multiplier
+from tinydeploy.operators.fixed_point import quantize_multiplier
 from tinydeploy.operators.rules import (
     clamp_bounds,
     constant_bytes,
@@ -201,15 +201,11 @@ class Add(_Pairwise):
 
     opcode = "ADD"
 
-    def _factors(self, first: float, second: float, output: float) -> tuple[float, float, float]:
-        """The factors of both inputs and of the sum; in double precision for ADD."""
-        twice = 2 * max(first, second)
-        return first / twice, second / twice, twice / ((1 << _LEFT_SHIFT) * output)
-
     def _scaling(self, model: Model, op: Operator) -> tuple[Table, bool]:
         quants = [quantized(model, op, model.tensor(i)) for i in op.inputs]
         oq = quantized(model, op, model.output_of(op))
-        real = self._factors(quants[0].scale, quants[1].scale, oq.scale)
+        twice = 2 * max(quants[0].scale, quants[1].scale)
+        real = (quants[0].scale / twice, quants[1].scale / twice, twice / ((1 << _LEFT_SHIFT) * oq.scale))
         factors = [_smaller_than_one(r, what) for r, what in zip(real, ("first input", "second input"), strict=False)]
         multiplier, shift = _smaller_than_one(real[2], "sum")
         if shift == 0 and multiplier != 0:
@@ -239,13 +235,9 @@ class Add(_Pairwise):
 
 
 class Sub(Add):
-    """SUB: as ADD with the second input's sign changed, and its factors computed in single precision."""
+    """SUB: as ADD with the second input's sign changed."""
 
     opcode = "SUB"
-
-    def _factors(self, first: float, second: float, output: float) -> tuple[float, float, float]:
-        twice = f32(2 * max(first, second))
-        return f32(first / twice), f32(second / twice), f32(twice / f32((1 << _LEFT_SHIFT) * output))
 
 
 class Mul(_Pairwise):

@@ -28,7 +28,7 @@ from tinydeploy.operators.convolution import (
     scale_array,
     scales_of,
 )
-from tinydeploy.operators.fixed_point import activation_range, conv_scales, f32, quantize_multiplier
+from tinydeploy.operators.fixed_point import activation_range, conv_scales
 
 
 class FullyConnected(OperatorKind):
@@ -72,7 +72,7 @@ class FullyConnected(OperatorKind):
         sq, oq = quantization_of(model, op, source), quantization_of(model, op, output)
         try:
             activation_range(op.attrs.activation, oq)
-            _scales(sq.scale, wq.scales, oq.scale)
+            conv_scales(sq.scale, wq.scales, oq.scale)
         except ValueError as e:
             raise refuse(model, op, str(e)) from e
 
@@ -91,7 +91,7 @@ class FullyConnected(OperatorKind):
         table: dict[str, int | float | ConstArray | None] = {
             "weights": ConstArray("int8_t", blocks_of_four(values, 4, in_n), "weights"),
             "bias": folded_bias(model, op, values, sq.zero_point),
-            "scale": scale_array(_scales(sq.scale, wq.scales, oq.scale)),
+            "scale": scale_array(conv_scales(sq.scale, wq.scales, oq.scale)),
             "in_n": in_n,
             "out_n": out_n,
             "batches": batches,
@@ -102,13 +102,6 @@ class FullyConnected(OperatorKind):
             "out_max": high,
         }
         return KernelCall("td_fully_connected", "fully_connected", table, (source.index,), output.index, rows=rows)
-
-
-def _scales(source: float, weights: tuple[float, ...], output: float) -> list[tuple[int, int]]:
-    """One scale is multiplied in single precision, several in double, as the reference does."""
-    if len(weights) == 1:
-        return [quantize_multiplier(f32(source * weights[0]) / output)]
-    return conv_scales(source, weights, output)
 
 
 KINDS: tuple[OperatorKind, ...] = (FullyConnected(),)

@@ -129,7 +129,7 @@ class Relu(_Function):
     opcode = "RELU"
 
     def function(self, source: Quantization, output: Quantization) -> Callable[[int], int]:
-        multiplier, shift = quantize_multiplier(f32(source.scale / output.scale))
+        multiplier, shift = quantize_multiplier(source.scale / output.scale)
 
         def function(value: int) -> int:
             scaled = wrap32(output.zero_point + requantize(value - source.zero_point, multiplier, shift))

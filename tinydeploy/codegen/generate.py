@@ -50,9 +50,10 @@ class Port:
 
 @dataclass(frozen=True)
 class Call:
-    """One kernel call of a step: its constant table and the C expression."""
+    """One kernel call of a step: its constant table and the C expression. `tensors`: those that it names."""
 
     function: str
+    tensors: tuple[int, ...]
     table: str
     fields: Mapping[str, str]
     statement: str
@@ -120,6 +121,7 @@ def emit(model: Model, plan: Plan, *, name: str | None = None) -> Program:
 def generate(model: Model, plan: Plan, program: Program) -> SourceTree:
     """The library's sources, from what `emit` made of the same model and plan."""
     prefix, pool, steps, window_rows = program.name, program.pool, program.steps, program.window_rows
+    named = {t for step in steps for call in step.calls for t in call.tensors}
     context = {
         "version": __version__,
         "runtime_version": RUNTIME_VERSION,
@@ -132,7 +134,9 @@ def generate(model: Model, plan: Plan, program: Program) -> SourceTree:
         "inputs": [_port(model, plan, i, t) for i, t in enumerate(model.inputs)],
         "outputs": [_port(model, plan, i, t) for i, t in enumerate(model.outputs)],
         "tensors": [
-            (t, p.offset, rows_of(model.tensor(t))[1], p.ring_rows) for t, p in sorted(plan.placements.items())
+            (t, p.offset, rows_of(model.tensor(t))[1], p.ring_rows)
+            for t, p in sorted(plan.placements.items())
+            if t in named  # an unused constant is a warning
         ],
         "variables": [
             (plan.placements[t.index].offset, t.bytes, t.quantization.zero_point if t.quantization else 0)
@@ -190,10 +194,11 @@ def _steps(model: Model, plan: Plan, pool: ConstantPool) -> tuple[list[EmittedSt
 
 def _call(call: KernelCall, table: str, rows: tuple[int, int], pool: ConstantPool) -> Call:
     fields = {key: _field(value, pool) for key, value in call.table.items()}
-    arguments = [f"&{table}", "a", *(f"&t_{t}" for t in (*call.inputs, call.output)), str(rows[0]), str(rows[1])]
+    tensors = (*call.inputs, call.output)
+    arguments = [f"&{table}", "a", *(f"&t_{t}" for t in tensors), str(rows[0]), str(rows[1])]
     if call.window_rows:
         arguments.append("window")
-    return Call(call.function, table, fields, f"{call.function}({', '.join(arguments)});")
+    return Call(call.function, tensors, table, fields, f"{call.function}({', '.join(arguments)});")
 
 
 def _field(value: int | float | ConstArray | None, pool: ConstantPool) -> str:

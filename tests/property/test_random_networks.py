@@ -107,9 +107,7 @@ def test_random_networks_on_boards(board: str, tmp_path: Path) -> None:
         model = parse_model(data)
         planned = plan_model(model, find_board(board), options)
         built = build_image(planned, tmp_path / str(seed), toolchain="gcc", name="net")
-        samples = [
-            dict(zip(model.inputs, sample, strict=True)) for sample in samples_of(data, seed, 1)
-        ]
+        samples = [dict(zip(model.inputs, sample, strict=True)) for sample in samples_of(data, seed, 1)]
         ran = run_model(built, emulator, samples)
         expected = tflm_outputs(data, [samples[0][t] for t in model.inputs])
         for index, theirs in zip(model.outputs, expected, strict=True):

@@ -81,7 +81,7 @@ def run_on_host(cases: Sequence[HostCase]) -> list[list[Array]]:
         _compile([host_compiler(), *options, *includes, "-c", str(source), "-o", str(compiled)])
         answers = []
         for dsp in (0, 1):
-            _compile([host_compiler(), *SANITIZERS, str(compiled), *_kernel_objects(dsp), "-o", str(binary)])
+            _compile([host_compiler(), *SANITIZERS, str(compiled), *kernel_objects(dsp), "-o", str(binary)])
             done = subprocess.run([str(binary)], input=given, capture_output=True, check=False)
             if done.returncode:
                 report = done.stderr.decode(errors="replace")[:6000]
@@ -107,7 +107,7 @@ def _compile(command: Sequence[str]) -> None:
 
 
 @cache
-def _kernel_objects(dsp: int) -> tuple[str, ...]:
+def kernel_objects(dsp: int) -> tuple[str, ...]:
     """The kernels, compiled once for a test run."""
     folder = Path(tempfile.mkdtemp(prefix="tinydeploy-kernels-"))
     objects = []

@@ -136,7 +136,8 @@ class _Grower:
     def new_input(self) -> None:
         rank4 = not self.values or self.chance(0.5)
         if rank4:
-            shape = (self.number(1, 2) if self.chance(0.25) else 1, self.number(1, 14), self.number(1, 12), self.number(1, 9))
+            batch = self.number(1, 2) if self.chance(0.25) else 1
+            shape = (batch, self.number(1, 14), self.number(1, 12), self.number(1, 9))
         else:
             shape = tuple(self.number(1, 9) for _ in range(self.number(1, 5)))
         scale = float(np.float32(np.exp(self.rng.uniform(np.log(0.004), np.log(0.1)))))
@@ -238,9 +239,7 @@ class _Grower:
         activation, after = self.activation(rms)
         shape = (*source.shape[:-1], units) if keep else (prod(source.shape) // depth, units)
         output = self.tensor(shape, self.fresh_quant(after), after)
-        return self.add(
-            "FULLY_CONNECTED", inputs, output, version=4, activation=activation, keep_num_dims=keep
-        )
+        return self.add("FULLY_CONNECTED", inputs, output, version=4, activation=activation, keep_num_dims=keep)
 
     def op_pairwise(self, first: Value | None = None, second: Value | None = None) -> Value | None:
         """ADD, SUB or MUL: of two tensors, with a constant, with itself, with broadcasting."""
@@ -254,7 +253,9 @@ class _Grower:
             if b is None and self.chance(0.15):
                 b = a
         if b is None:
-            shape = [1 if self.chance(0.4) else n for n in a.shape][self.number(0, len(a.shape)) if self.chance(0.3) else 0 :]
+            shape = [1 if self.chance(0.4) else n for n in a.shape]
+            if self.chance(0.3):
+                shape = shape[self.number(0, len(shape)) :]
             scale = float(np.float32(a.scale * np.exp(self.rng.uniform(-1, 1))))
             data = self.rng.integers(-128, 128, size=shape)
             zero = self.zero_point()
@@ -316,7 +317,9 @@ class _Grower:
             stride_w=stride[1],
         )  # fmt: skip
 
-    def op_mean(self, value: Value | None = None, over: Sequence[int] | None = None, keep: bool | None = None) -> Value | None:
+    def op_mean(
+        self, value: Value | None = None, over: Sequence[int] | None = None, keep: bool | None = None
+    ) -> Value | None:
         source = value or self.some(lambda v: 1 <= len(v.shape) <= 4)
         if source is None:
             return None
@@ -370,9 +373,7 @@ class _Grower:
         shape = self._split(prod(source.shape))
         output = self.tensor(shape, source.quant, source.rms)
         index = self.constant(f"s{len(self.g.graph.tensors)}", shape)
-        return self.add(
-            "RESHAPE", [source.index, index], output, version=1, new_shape=np.asarray(shape, np.int32)
-        )
+        return self.add("RESHAPE", [source.index, index], output, version=1, new_shape=np.asarray(shape, np.int32))
 
     def _split(self, count: int) -> list[int]:
         """A shape of `count` elements, of rank 4 more often than not."""
@@ -441,8 +442,9 @@ class _Grower:
             output = self.tensor(source.shape, (1 / 128, 0), min(source.rms, 0.9))
         elif kind in ("RELU", "RELU6"):
             # TensorFlow Lite Micro's RELU6 only clamps
-            quant = source.quant if kind == "RELU6" else self.fresh_quant(source.rms * 0.7)
-            output = self.tensor(source.shape, quant, min(source.rms * 0.7, 6.0) if kind == "RELU6" else source.rms * 0.7)
+            rms = source.rms * 0.7
+            quant, rms = (source.quant, min(rms, 6.0)) if kind == "RELU6" else (self.fresh_quant(rms), rms)
+            output = self.tensor(source.shape, quant, rms)
         else:
             output = self.tensor(source.shape, self.fresh_quant(source.rms * 0.8), source.rms * 0.8)
         return self.add(kind, [source.index], output)

@@ -65,15 +65,31 @@ def test_scales_far_apart_are_refused_or_wrap_as_in_tflm(opcode: str) -> None:
 def test_all_pairs_of_values(opcode: str) -> None:
     """What differs in the last bit of a multiplier shows in one element of a hundred thousand."""
     rng = np.random.default_rng(zlib.crc32(opcode.encode()))
-    x = np.arange(-128, 128, dtype=np.int8)
     cases = []
-    for _ in range(12):
+    for i in range(15):
         first, second = quant(rng, 0.02), quant(rng, 0.02)
+        if i % 3 == 0:  # sums of exact halves
+            second = (first[0] / 2 ** (i % 2), second[1])
+            output = (2 * first[0] * (second[0] if opcode == "MUL" else 1), -3)
+            cases.append(_pairs(opcode, first, second, output))
+            continue
         scale = np.float32(first[0] * second[0] * 50) if opcode == "MUL" else np.float32(max(first[0], second[0]))
         output = (float(np.float32(scale * rng.uniform(0.7, 2.5))), quant(rng)[1])
-        data = writer.binary(opcode, (256, 1), (1, 256), quants=(first, second, output))
-        cases.append(HostCase(data, (x.reshape(256, 1), x.reshape(1, 256))))
+        cases.append(_pairs(opcode, first, second, output))
     assert_agrees(cases)
+
+
+def _pairs(opcode: str, *quants: writer.Quant) -> HostCase:
+    x = np.arange(-128, 128, dtype=np.int8)
+    data = writer.binary(opcode, (256, 1), (1, 256), quants=(quants[0], quants[1], quants[2]))
+    return HostCase(data, (x.reshape(256, 1), x.reshape(1, 256)))
+
+
+@pytest.mark.parametrize("shape, axes", [((1, 2, 3, 4, 7), (3,)), ((2, 2, 5, 3, 6), (3,)), ((2, 3, 4, 5, 6), (1, 2))])
+def test_means_whose_rows_hold_several_runs(shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(5)
+    data = writer.mean(shape, axes)
+    assert_agrees([HostCase(data, random_inputs(data, rng), mode) for mode in (WHOLE, ROWS)])
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -157,8 +157,8 @@ class HardSwish(_Function):
 
     def function(self, source: Quantization, output: Quantization) -> Callable[[int], int]:
         fine_scale = f32(source.scale / 128)
-        out_multiplier, out_shift = _multiplier16(f32(fine_scale / output.scale))
-        gate_multiplier, gate_shift = _multiplier16(f32(fine_scale / (3 / 32768)))
+        out_multiplier, out_shift = _multiplier16(fine_scale / output.scale)
+        gate_multiplier, gate_shift = _multiplier16(fine_scale / (3 / 32768))
         if out_shift > 0:
             raise ValueError(f"the output's scale {output.scale:g} is too small beside the input's {source.scale:g}")
         if min(out_shift, gate_shift) < -15:

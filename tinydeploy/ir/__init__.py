@@ -9,12 +9,14 @@ from tinydeploy.ir.attributes import (
     DepthwiseConv2DAttrs,
     FullyConnectedAttrs,
     NoAttrs,
+    PackAttrs,
     Padding,
     Pool2DAttrs,
     ReducerAttrs,
     ReshapeAttrs,
     SoftmaxAttrs,
     SqueezeAttrs,
+    StridedSliceAttrs,
     TransposeConvAttrs,
 )
 from tinydeploy.ir.model import DType, Model, Operator, Quantization, Tensor
@@ -31,6 +33,7 @@ __all__ = [
     "Model",
     "NoAttrs",
     "Operator",
+    "PackAttrs",
     "Padding",
     "Pool2DAttrs",
     "Quantization",
@@ -38,6 +41,7 @@ __all__ = [
     "ReshapeAttrs",
     "SoftmaxAttrs",
     "SqueezeAttrs",
+    "StridedSliceAttrs",
     "Tensor",
     "TransposeConvAttrs",
 ]

@@ -124,6 +124,25 @@ class ReshapeAttrs(Attributes):
 
 
 @dataclass(frozen=True)
+class StridedSliceAttrs(Attributes):
+    """STRIDED_SLICE: bit i of a mask is about axis i. Begin, end and strides are inputs."""
+
+    begin_mask: int = 0
+    end_mask: int = 0
+    ellipsis_mask: int = 0
+    new_axis_mask: int = 0
+    shrink_axis_mask: int = 0
+    offset: bool = False
+
+
+@dataclass(frozen=True)
+class PackAttrs(Attributes):
+    """PACK along a new `axis` (negative counts from the end of the output)."""
+
+    axis: int = 0
+
+
+@dataclass(frozen=True)
 class SqueezeAttrs(Attributes):
     """SQUEEZE; no axes means all axes of size 1."""
 

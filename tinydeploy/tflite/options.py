@@ -15,12 +15,14 @@ from tinydeploy.ir import (
     DepthwiseConv2DAttrs,
     FullyConnectedAttrs,
     NoAttrs,
+    PackAttrs,
     Padding,
     Pool2DAttrs,
     ReducerAttrs,
     ReshapeAttrs,
     SoftmaxAttrs,
     SqueezeAttrs,
+    StridedSliceAttrs,
     TransposeConvAttrs,
 )
 from tinydeploy.tflite.flatbuffer import MalformedError, Table
@@ -139,6 +141,21 @@ def _squeeze(table: Table) -> Attributes:
     return SqueezeAttrs(squeeze_dims=table.integers(0) or ())
 
 
+def _strided_slice(table: Table) -> Attributes:
+    return StridedSliceAttrs(
+        begin_mask=table.integer(0, 4),
+        end_mask=table.integer(1, 4),
+        ellipsis_mask=table.integer(2, 4),
+        new_axis_mask=table.integer(3, 4),
+        shrink_axis_mask=table.integer(4, 4),
+        offset=table.boolean(5),
+    )
+
+
+def _pack(table: Table) -> Attributes:
+    return PackAttrs(axis=table.integer(1, 4))
+
+
 _READERS: MappingProxyType[str, tuple[int, Callable[[Table], Attributes], Attributes | None]] = MappingProxyType(
     {
         # opcode: (options table, its reader, what stands for a missing table: None where nothing can)
@@ -162,6 +179,8 @@ _READERS: MappingProxyType[str, tuple[int, Callable[[Table], Attributes], Attrib
         "REDUCE_MIN": (OptionsType.REDUCER, _reducer, ReducerAttrs()),
         "RESHAPE": (OptionsType.RESHAPE, _reshape, ReshapeAttrs()),
         "SQUEEZE": (OptionsType.SQUEEZE, _squeeze, SqueezeAttrs()),
+        "STRIDED_SLICE": (OptionsType.STRIDED_SLICE, _strided_slice, StridedSliceAttrs()),
+        "PACK": (OptionsType.PACK, _pack, None),
     }
 )
 

@@ -13,6 +13,7 @@ Decisions that a reader of the code will look for:
   An open axis anywhere else is a dynamic shape.
 - Only the first subgraph is read, as TensorFlow Lite Micro runs it. Others do not matter as long as no operator calls
   them (a model with several signatures has them); one that does is control flow, and refused.
+- Operators that compute shapes from shapes are folded into constants, since all shapes are known; see `folding`.
 - A constant is a tensor with a buffer that is not empty. Tensors that name the same bytes get the same `bytes` object.
 """
 
@@ -29,6 +30,7 @@ from tinydeploy.ir import DType, Model, Operator, Quantization, Tensor
 from tinydeploy.operators.base import printable
 from tinydeploy.tflite import schema
 from tinydeploy.tflite.flatbuffer import MalformedError, Table, TableVector, View
+from tinydeploy.tflite.folding import fold_shapes
 from tinydeploy.tflite.graph import DAMAGED_HINT, check_graph, place, tensor_label
 from tinydeploy.tflite.options import attributes
 from tinydeploy.tflite.schema import (
@@ -206,7 +208,7 @@ class _Reader:
             metadata=self._metadata(root),
         )
         check_graph(model)
-        return model
+        return fold_shapes(model)
 
     def _metadata(self, root: Table) -> MappingProxyType[str, bytes]:
         """The named blobs; the first of several with one name."""

@@ -108,7 +108,9 @@ class OptionsType:
     SUB = 28
     DIV = 29
     SQUEEZE = 30
+    STRIDED_SLICE = 32
     TRANSPOSE_CONV = 49
+    PACK = 59
 
 
 _TENSOR_TYPES = """

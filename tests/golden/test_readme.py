@@ -1,0 +1,79 @@
+"""The README's samples are what the commands print. `python -m tests.golden.test_readme` writes them anew."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tinydeploy.cli.main import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+PLAN = ("plan", "models/kws.tflite", "--board", "stm32f746")
+RUN = ("run", "models/kws.tflite", "--board", "stm32f746")
+
+
+def printed(arguments: tuple[str, ...]) -> str:
+    """What a command prints, from the top of the repository."""
+    command = [sys.executable, "-m", "tinydeploy", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def block(text: str, name: str) -> str:
+    """The sample between the markers, without its fence."""
+    found = re.search(rf"<!-- {name} -->\n```console\n(.*?)```\n<!-- /{name} -->", text, re.DOTALL)
+    assert found is not None, name
+    return found[1]
+
+
+def sample(arguments: tuple[str, ...]) -> str:
+    """A command with what it prints, as a block of Markdown."""
+    lines = f"$ tinydeploy {' '.join(arguments)}\n{printed(arguments)}".rstrip().splitlines()
+    return "```console\n" + "".join(line.rstrip() + "\n" for line in lines) + "```\n"
+
+
+def test_the_plan_is_current() -> None:
+    shown = block(README.read_text("utf-8"), "plan").split("\n", 1)
+    assert shown[0] == "$ tinydeploy " + " ".join(PLAN)
+    assert [line.rstrip() for line in shown[1].rstrip().splitlines()] == [
+        line.rstrip() for line in printed(PLAN).rstrip().splitlines()
+    ]
+
+
+def test_the_run_is_of_the_same_model_and_was_exact() -> None:
+    text = README.read_text("utf-8")
+    shown, plan = block(text, "run"), block(text, "plan")
+    assert shown.startswith("$ tinydeploy " + " ".join(RUN))
+    assert "bit-exact with tflite-micro" in shown
+    sha = re.search(r"sha256 (\w+)", plan)
+    assert sha is not None
+    assert sha[0] in shown
+    opcodes = re.findall(r"^ *\d+ +([A-Z_0-9]+) ", plan, re.MULTILINE)
+    assert opcodes
+    assert re.findall(r"^ *\d+ +([A-Z_0-9]+) ", shown, re.MULTILINE) == opcodes
+
+
+@pytest.mark.parametrize("command", sorted(cli.list_commands(None)))  # type: ignore[arg-type]
+def test_every_command_is_in_the_readme(command: str) -> None:
+    assert f"`tinydeploy {command}" in README.read_text("utf-8") or f"`{command}`" in README.read_text("utf-8")
+
+
+def refresh() -> None:
+    """Write both samples anew."""
+    text = README.read_text("utf-8")
+    for name, arguments in (("plan", PLAN), ("run", RUN)):
+        new = sample(arguments)
+        text = re.sub(
+            rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", lambda m, new=new: m[1] + new + m[2], text, flags=re.DOTALL
+        )
+    README.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    refresh()

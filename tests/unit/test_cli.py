@@ -272,6 +272,43 @@ def test_a_closed_pipe_is_quiet() -> None:
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+FULL = Path("/dev/full")
+needs_full = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full on this system")
+
+
+@needs_full
+@pytest.mark.parametrize("args", [["ops"], ["boards", "--format", "json"], ["--help"], ["plan", "--help"]], ids=str)
+def test_a_full_disk_is_no_bug(args: list[str]) -> None:
+    with FULL.open("w") as full:
+        command = [sys.executable, "-m", "tinydeploy", *args]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False, cwd=ROOT)
+    assert done.returncode == 2
+    assert done.stderr == "error: cannot write the output: No space left on device\n"
+
+
+@needs_full
+def test_the_exit_code_survives_a_full_standard_error() -> None:
+    with FULL.open("w") as full:
+        command = [sys.executable, "-m", "tinydeploy", "plan", "nothing_of_that_name", "--board", "stm32f746"]
+        assert subprocess.run(command, stderr=full, timeout=120, check=False, cwd=ROOT).returncode == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a POSIX shell closes the streams")
+@pytest.mark.parametrize(("args", "code"), [("ops >&-", 0), ("plan none --board x >&- 2>&-", 2), ("--help >&-", 0)])
+def test_closed_streams(args: str, code: int) -> None:
+    command = f"'{sys.executable}' -m tinydeploy {args}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+
+
+def test_without_a_command_the_help_is_readable(run: Run) -> None:
+    code, out, err = run()
+    assert (code, out) == (2, "")
+    lines = err.splitlines()
+    assert lines[0].startswith("Usage: tinydeploy")
+    assert any(line.split()[:1] == ["emulate"] for line in lines)
+
+
 def test_a_terminal_without_the_characters_gets_others() -> None:
     done = spawn("models", env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
     assert done.returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import platform
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 import click
 
 from tinydeploy import __version__
-from tinydeploy.errors import BuildError, TinydeployError
+from tinydeploy.errors import BuildError, TinydeployError, UsageError
 
 # In the order in which people meet them.
 COMMANDS = ("plan", "cost", "build", "run", "emulate", "boards", "ops", "models")
@@ -22,6 +23,9 @@ EXIT_USAGE = 2
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
+
+# Errors of the machine that the command runs on: the user's to mend, and no bug.
+_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE})
 
 _EPILOG = (
     "Exit codes: 0 ok, 1 does not fit, 2 wrong usage, 3 model not readable or not supported, 4 a tool is missing, "
@@ -88,6 +92,9 @@ def main() -> None:
 
 def run(args: Sequence[str]) -> int:
     """Run the command line and return its exit code. What went wrong is on standard error, in one line and a hint."""
+    # Started with a stream closed (`>&-`), Python has none: what would go there goes nowhere.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115, PTH123
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that lacks a character
@@ -100,15 +107,25 @@ def run(args: Sequence[str]) -> int:
         _say("interrupted")
         return EXIT_INTERRUPTED
     except (OutputClosedError, BrokenPipeError):
-        # Python would complain once more when it flushes at exit.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return EXIT_BROKEN_PIPE
     except TinydeployError as error:
         return _refused(error)
+    except OSError as error:
+        if error.errno not in _MACHINE:
+            return _bug()
+        _drop_output()
+        where = error.filename if isinstance(error.filename, str) else "cannot write the output"
+        return _refused(UsageError(f"{where}: {error.strerror}"))
     except Exception:
         return _bug()
     return result if isinstance(result, int) else 0
+
+
+def _drop_output() -> None:
+    """Whatever is still to be written goes nowhere: Python would complain once more when it flushes at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _refused(error: TinydeployError) -> int:
@@ -125,6 +142,9 @@ def _refused(error: TinydeployError) -> int:
 
 
 def _usage(error: click.ClickException) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":  # click 8.2 and newer; its message is the help
+        _say(error.format_message())
+        return EXIT_USAGE
     _say("error: " + _clean(" ".join(error.format_message().split())))
     ctx = error.ctx if isinstance(error, click.UsageError) else None
     if ctx is not None:
@@ -152,7 +172,7 @@ def _clean(text: str) -> str:
 
 
 def _say(text: str) -> None:
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(OSError):  # nobody can be told that standard error is closed or full
         print(text, file=sys.stderr, flush=True)
 
 

@@ -281,7 +281,9 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full
 def test_a_full_disk_is_no_bug(args: list[str]) -> None:
     with FULL.open("w") as full:
         command = [sys.executable, "-m", "tinydeploy", *args]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False, cwd=ROOT)
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False, cwd=ROOT
+        )
     assert done.returncode == 2
     assert done.stderr == "error: cannot write the output: No space left on device\n"
 

@@ -216,3 +216,23 @@ def test_float_models_are_told_how_to_convert() -> None:
     with pytest.raises(UnsupportedModelError) as caught:
         check(CASES["float ADD"][0])
     assert "representative_dataset" in (caught.value.hint or "")
+
+
+def test_a_path_cannot_steer_the_terminal() -> None:
+    data = op_of("RELU", [(1, 4)], (1, 5))
+    model = parse_model(data, path="a\x1b[2Jb\n" + "c" * 1000)
+    (op,) = model.operators
+    kind = kind_of(op.opcode)
+    assert kind is not None
+    with pytest.raises(UnsupportedModelError) as caught:
+        kind.check(model, op)
+    assert caught.value.message.startswith("a\\x1b[2Jb\\n")
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message) < 600
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16"])
+def test_another_conversion_is_told_how_to_convert(dtype: str) -> None:
+    with pytest.raises(UnsupportedModelError) as caught:
+        check(op_of("RELU", [(1, 4)], (1, 4), dtypes=(dtype, dtype)))
+    assert "TFLITE_BUILTINS_INT8" in str(caught.value.hint)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.verify_models import add_then_relu, float32, int8, quantize
 from tinydeploy.errors import UsageError
-from tinydeploy.ir import DType, Model, Tensor
+from tinydeploy.ir import DType, Model, Quantization, Tensor
 from tinydeploy.verify import load_inputs, random_inputs
 
 
@@ -220,3 +220,14 @@ def test_the_model_of_the_reference_tests_takes_files_too(tmp_path: Path) -> Non
     for name in "ab":
         (tmp_path / name).write_bytes(bytes([1, 2, 3, 4] * 2))
     assert len(load_inputs(model, [f"b={tmp_path / 'b'}", f"a={tmp_path / 'a'}"])) == 2
+
+
+def test_real_numbers_for_a_quantized_input_are_told_how_to_become_it(tmp_path: Path) -> None:
+    tensor = Tensor(0, "x", (2,), DType.INT8, Quantization((0.25,), (-3,)))
+    reals = np.array([1.0, 1000.0], np.float32)
+    np.save(tmp_path / "x.npy", reals)
+    with pytest.raises(UsageError) as caught:
+        load_inputs(model_of(tensor), [str(tmp_path / "x.npy")])
+    recipe = str(caught.value.hint).removeprefix("quantize it: ")
+    quantized = eval(recipe, {"np": np, "x": reals})
+    assert (quantized.dtype, quantized.tolist()) == (np.int8, [1, 127])  # 1 / 0.25 - 3, and the end of the range

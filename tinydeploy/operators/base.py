@@ -155,7 +155,7 @@ def refuse(
     model: Model, op: Operator, why: str, *, tensor: Tensor | None = None, hint: str | None = None
 ) -> UnsupportedModelError:
     """The error that names file, operator and tensor; for `raise refuse(…)`."""
-    where = f"{model.path or model.name}: {op}"
+    where = f"{printable(model.path or model.name, 400)}: {op}"
     if tensor is not None:
         where += f", tensor {tensor.index} '{printable(tensor.name)}'"
     return UnsupportedModelError(f"{where}: {why}", hint=hint)
@@ -171,6 +171,10 @@ CONVERT_HINT = (
     "convert with full integer quantization: converter.optimizations = [tf.lite.Optimize.DEFAULT], a "
     "representative_dataset, and supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]"
 )
+
+
+# what a model is made of that was not converted to int8 altogether: float, dynamic range, float16, int8 × int16
+_OTHER_CONVERSIONS = (DType.FLOAT32, DType.FLOAT16, DType.INT16)
 
 
 def rows_of(tensor: Tensor) -> tuple[int, int]:
@@ -190,8 +194,8 @@ def rows_of(tensor: Tensor) -> tuple[int, int]:
 
 
 def require_dtype(model: Model, op: Operator, tensor: Tensor, *allowed: DType) -> None:
-    """Raise unless the tensor has one of the types; float where int8 is needed gets the conversion hint."""
+    """Raise unless the tensor has one of the types; what another conversion makes gets the conversion hint."""
     if tensor.dtype not in allowed:
         wanted = " or ".join(t.label for t in allowed)
-        hint = CONVERT_HINT if tensor.dtype in (DType.FLOAT32, DType.FLOAT16) else None
+        hint = CONVERT_HINT if tensor.dtype in _OTHER_CONVERSIONS else None
         raise refuse(model, op, f"is {tensor.dtype.label}, {wanted} is needed", tensor=tensor, hint=hint)

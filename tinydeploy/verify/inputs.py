@@ -161,7 +161,8 @@ def _read_npy(tensor: Tensor, path: Path) -> list[Array]:
             f"{printable(str(path), 200)} is not a sound .npy file: {printable(str(error), 200)}"
         ) from error
     if mapped.dtype.newbyteorder("=") != np.dtype(tensor.dtype.label):
-        raise _wrong(tensor, path, f"{mapped.dtype.newbyteorder('=')}{list(mapped.shape)}")
+        got = f"{mapped.dtype.newbyteorder('=')}{list(mapped.shape)}"
+        raise _wrong(tensor, path, got, _quantize_hint(tensor) if mapped.dtype.kind == "f" else None)
     if mapped.shape == tensor.shape:
         stacked = mapped[np.newaxis]
     elif mapped.ndim == len(tensor.shape) + 1 and mapped.shape[1:] == tensor.shape and mapped.shape[0] > 0:
@@ -186,8 +187,20 @@ def _describe(tensor: Tensor) -> str:
     return f"'{printable(tensor.name)}' {tensor.dtype.label}{list(tensor.shape)}"
 
 
-def _wrong(tensor: Tensor, path: Path, got: str) -> UsageError:
+def _quantize_hint(tensor: Tensor) -> str | None:
+    """How numbers become the input's, or None where that is not the question."""
+    q = tensor.quantization
+    if q is None or q.per_channel or tensor.dtype not in (DType.INT8, DType.UINT8):
+        return None
+    limits = np.iinfo(tensor.dtype.label)
+    return (
+        f"quantize it: np.clip(np.round(x / {q.scale!r}) + {q.zero_point}, {limits.min}, {limits.max})"
+        f".astype(np.{tensor.dtype.label})"
+    )
+
+
+def _wrong(tensor: Tensor, path: Path, got: str, hint: str | None = None) -> UsageError:
     return UsageError(
         f"{printable(str(path), 200)}: expected {_describe(tensor)} ({tensor.bytes:,} bytes), got {got}",
-        hint="several samples: one more leading axis (.npy), or one after the other (raw bytes)",
+        hint=hint or "several samples: one more leading axis (.npy), or one after the other (raw bytes)",
     )

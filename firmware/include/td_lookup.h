@@ -1,4 +1,4 @@
-/* A function of one byte, as a table: LOGISTIC, TANH, RELU, RELU6, QUANTIZE between 8-bit types, … */
+/* A function of one byte, as a table: LOGISTIC, TANH, RELU, RELU6, QUANTIZE between 8-bit types, ... */
 #ifndef TD_LOOKUP_H
 #define TD_LOOKUP_H
 

@@ -22,7 +22,7 @@ static void run_whole(const td_add_t *op, const int8_t *a, const int8_t *b, int8
     LOCALS;
     while (out != end) {
         const int32_t x = *a++, y = *b++;
-        *out++ = td_to_int8(SUM(x, y));
+        *out++ = td_saturate(SUM(x, y));
     }
 }
 

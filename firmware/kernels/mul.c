@@ -9,7 +9,7 @@ static void run_whole(const td_mul_t *op, const int8_t *a, const int8_t *b, int8
     const int32_t multiplier = op->multiplier, shift = op->right - 1;
     for (const int8_t *end = out + op->depth; out != end; ++out, ++a, ++b) {
         const int32_t r = td_high_word((*a - a_zero) * (*b - b_zero) * 2, multiplier);
-        *out = td_to_int8(td_halve(r, shift, round));
+        *out = td_saturate(td_halve(r, shift, round));
     }
 }
 

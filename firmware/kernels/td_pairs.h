@@ -4,10 +4,6 @@
 
 #include "td_view.h"
 
-#if defined(__ARM_FEATURE_SAT)
-#include <arm_acle.h>
-#endif
-
 /* The rows of both inputs for output row `row`; see td_add.h for `outer`. */
 static inline void td_pair_rows(const int32_t *outer, int32_t axes, int32_t row, int32_t *a, int32_t *b)
 {
@@ -27,16 +23,6 @@ static inline int32_t td_high_word(int32_t a, int32_t b)
 {
     const int64_t product = (int64_t)a * b;
     return (int32_t)(product >> 32) + (int32_t)((uint32_t)product >> 31);
-}
-
-/* x saturated to int8. Compilers find the instruction for it in a function of its own, but not in a loop. */
-static inline int8_t td_to_int8(int32_t x)
-{
-#if defined(__ARM_FEATURE_SAT)
-    return (int8_t)__ssat(x, 8);
-#else
-    return (int8_t)td_clamp(x, -128, 127);
-#endif
 }
 
 /* x * 2^-(shift + 1), rounded to nearest, halves away from zero, and `round` >> 1 added to it: `round` is odd, twice what

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ast
-import tomllib
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,15 +13,18 @@ from tinydeploy.resources import models_dir
 
 if TYPE_CHECKING:
     from tinydeploy.ir import Model
+    from tinydeploy.ir.catalog import ShippedModel
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model or network that is shipped. `path` is its .tflite file; None for a network, which has no weights."""
+    """A model or network that is shipped. `path` is its .tflite file and `facts` what models.toml says of it; both are
+    None for a network, which has no weights."""
 
     name: str
     about: str
     path: Path | None = None
+    facts: ShippedModel | None = None
 
 
 def load(spec: str) -> Model:
@@ -56,6 +56,8 @@ def model_path(spec: str) -> Path | None:
     known = {entry.name: entry for entry in entries()}
     if spec in known:
         return known[spec].path
+    from difflib import get_close_matches
+
     shown = printable(spec, 200)
     near = get_close_matches(Path(spec).stem if spec.endswith(".tflite") else spec, known, n=1)
     hint = f"did you mean the shipped {_kind(known[near[0]])} '{near[0]}'?" if near else "`tinydeploy models` lists all"
@@ -67,13 +69,10 @@ def model_path(spec: str) -> Path | None:
 @cache
 def entries() -> tuple[ModelEntry, ...]:
     """Models first, then networks, each sorted by name."""
-    listed = models_dir() / "models.toml"
-    described = tomllib.loads(listed.read_text(encoding="utf-8")) if listed.is_file() else {}
-    models = [
-        ModelEntry(name, _first_sentence(facts), models_dir() / str(facts["file"]))
-        for name, facts in sorted(described.items())
-        if (models_dir() / str(facts["file"])).is_file()
-    ]
+    from tinydeploy.ir.catalog import shipped_models
+
+    shipped = sorted(shipped_models(), key=lambda model: model.name)
+    models = [ModelEntry(m.name, _first_sentence(m), m.path, m) for m in shipped if m.path.is_file()]
     taken = {entry.name for entry in models}
     modules = sorted(p for p in (models_dir() / "networks").glob("*.py") if not p.stem.startswith("_"))
     return (*models, *(ModelEntry(p.stem, _about_network(p)) for p in modules if p.stem not in taken))
@@ -83,11 +82,13 @@ def _kind(entry: ModelEntry) -> str:
     return "network" if entry.path is None else "model"
 
 
-def _first_sentence(facts: dict[str, object]) -> str:
-    sentence = str(facts.get("description", "")).partition(". ")[0].rstrip(".")
-    return f"{facts.get('title', '')}: {sentence}"
+def _first_sentence(model: ShippedModel) -> str:
+    sentence = model.description.partition(". ")[0].rstrip(".")
+    return f"{model.title}: {sentence}"
 
 
 def _about_network(path: Path) -> str:
     """The first line of the module's docstring; the module is not run for it."""
+    import ast
+
     return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]

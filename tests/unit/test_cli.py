@@ -252,6 +252,20 @@ def test_models_are_those_of_models_toml(run: Run) -> None:
     shipped = {m["name"]: m["bytes"] for m in data["models"] if m["kind"] == "model"}
     assert shipped == {name: facts["bytes"] for name, facts in described.items()}
     assert {m["name"] for m in data["models"] if m["kind"] == "network"} >= {"alexnet", "vgg16", "resnet50"}
+    for model in data["models"]:
+        if model["kind"] == "model":
+            facts = described[model["name"]]
+            assert model["weights"] == facts["weights"]
+            told = facts.get("accuracy")
+            assert (model["accuracy"] or {}).get("int8_correct") == (told and told["int8_correct"])
+    assert "97.6% (439 of 450)" in run("models")[1]  # what the digits' script measured
+
+
+def test_the_regions_of_a_merged_span_are_marked(run: Run) -> None:
+    """Static data and stack of the STM32F746 may lie in three RAMs, which are one behind the other."""
+    rows = [line.split() for line in run("boards", "stm32f746")[1].splitlines()]
+    marked = {row[0] for row in rows if row[1:2] == ["*"]}
+    assert marked == {"FLASH", "DTCM", "SRAM1", "SRAM2"}
 
 
 def test_a_closed_pipe_is_quiet() -> None:

@@ -25,6 +25,7 @@ def command(format_: str) -> None:
             "network" if e.path is None else "model",
             e.about,
             None if e.path is None else e.path.stat().st_size,
+            e.facts,
         )
         for e in entries()
     ]

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from tinydeploy.boards import Board
+from tinydeploy.boards import Board, Region
+from tinydeploy.ir.catalog import Accuracy, ShippedModel
 from tinydeploy.operators.base import OperatorKind
-from tinydeploy.report.document import Block, Column, Document, Facts, Line, Provenance, Table, envelope, number, told
+from tinydeploy.report.document import (
+    Block,
+    Column,
+    Document,
+    Facts,
+    Line,
+    Provenance,
+    Table,
+    envelope,
+    number,
+    percent,
+    told,
+)
 from tinydeploy.units import kib
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """A model or network that is shipped. `kind` is `model` (a .tflite file) or `network` (without weights)."""
+    """A model or network that is shipped. `kind` is `model` (a .tflite file) or `network` (without weights), `shipped`
+    what is known of a model."""
 
     name: str
     kind: str
     about: str
     bytes: int | None = None
+    shipped: ShippedModel | None = None
 
 
 def boards_document(boards: Sequence[Board], provenance: Provenance) -> Document:
@@ -80,7 +96,7 @@ def board_document(board: Board, provenance: Provenance) -> Document:
     )
     rows = tuple(
         (
-            f"{r.name} *" if r in (board.ram, board.flash) else r.name,
+            f"{r.name} *" if _main(board, r) else r.name,
             r.kind.value,
             f"0x{r.base:08X}",
             number(r.bytes),
@@ -92,7 +108,7 @@ def board_document(board: Board, provenance: Provenance) -> Document:
         )
         for r in board.regions
     )
-    marked = frozenset(i for i, r in enumerate(board.regions) if r in (board.ram, board.flash))
+    marked = frozenset(i for i, r in enumerate(board.regions) if _main(board, r))
     sources = [
         ("core", core.source),
         ("clock", board.clock_source),
@@ -172,14 +188,61 @@ def operators_document(kinds: Sequence[OperatorKind], provenance: Provenance) ->
 
 def models_document(entries: Sequence[ModelFacts], provenance: Provenance) -> Document:
     """The shipped models and networks."""
-    columns = (Column("name"), Column("kind"), Column("bytes", True), Column("what"))
-    rows = tuple((e.name, e.kind, "" if e.bytes is None else number(e.bytes), e.about) for e in entries)
-    data = {
-        **envelope("models", provenance, {}),
-        "models": [{"name": e.name, "kind": e.kind, "bytes": e.bytes, "about": e.about} for e in entries],
-    }
-    note = "a model can be planned, built and run; a network, which has no weights, has costs"
+    columns = (
+        Column("name"),
+        Column("kind"),
+        Column("bytes", True),
+        Column("weights"),
+        Column("accuracy"),
+        Column("what"),
+    )
+    rows = tuple(
+        (
+            e.name,
+            e.kind,
+            "" if e.bytes is None else number(e.bytes),
+            "" if e.shipped is None else _origin(e.shipped.weights),
+            "" if e.shipped is None or e.shipped.accuracy is None else _accuracy(e.shipped.accuracy),
+            e.about,
+        )
+        for e in entries
+    )
+    data = {**envelope("models", provenance, {"models.accuracy": "measured"}), "models": [_model(e) for e in entries]}
+    note = (
+        "a model can be planned, built and run; a network, which has no weights, has costs; "
+        "accuracy: of the int8 model, measured on held-out samples"
+    )
     return Document((Table("", columns, rows, note=note), told(provenance)), data)
+
+
+def _model(entry: ModelFacts) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": entry.name, "kind": entry.kind, "bytes": entry.bytes, "about": entry.about}
+    model = entry.shipped
+    if model is not None:
+        found |= {
+            "sha256": model.sha256,
+            "inputs": list(model.inputs),
+            "outputs": list(model.outputs),
+            "macs": model.macs,
+            "weights": model.weights,
+            "licence": model.licence,
+            "accuracy": None if model.accuracy is None else asdict(model.accuracy),
+        }
+    return found
+
+
+def _origin(weights: str) -> str:
+    """What the weights come from, without the particulars."""
+    return re.split(r", | \(", weights, maxsplit=1)[0]
+
+
+def _accuracy(accuracy: Accuracy) -> str:
+    return f"{percent(accuracy.int8_correct, accuracy.samples)} ({accuracy.int8_correct} of {accuracy.samples})"
+
+
+def _main(board: Board, region: Region) -> bool:
+    """Whether programs start there, or stack and static data lie there: `board.ram` may span several regions."""
+    return any(span.base <= region.base < span.end for span in (board.flash, board.ram))
 
 
 def _first_line(doc: str | None) -> str:

@@ -16,6 +16,18 @@ _RESERVED = frozenset([
     "signed", "sizeof", "static", "struct", "switch", "template", "this", "throw", "true", "try", "typedef", "typeid",
     "typename", "union", "unsigned", "using", "virtual", "void", "volatile", "while", "xor", "td", "memcpy", "memset",
 ])
+# Names of system headers: `<name>.h` goes into a folder that firmware projects put on the include path, where it would
+# hide the system's own. C99 and C11, POSIX where plausible, newlib, and the compilers' for Arm.
+_HEADERS = frozenset([
+    "aio", "alloca", "arm_acle", "arm_fp16", "arm_mve", "arm_neon", "assert", "cmsis_gcc", "complex", "cpio", "ctype",
+    "dirent", "dlfcn", "elf", "endian", "envz", "errno", "error", "fcntl", "features", "fenv", "float", "fnmatch",
+    "ftw", "getopt", "glob", "grp", "iconv", "inttypes", "iso646", "langinfo", "libgen", "limits", "locale", "malloc",
+    "math", "memory", "monetary", "ndbm", "netdb", "newlib", "nl_types", "poll", "process", "pthread", "pwd", "reent",
+    "regex", "sched", "search", "semaphore", "setjmp", "signal", "spawn", "stdalign", "stdarg", "stdatomic", "stdbit",
+    "stdbool", "stdckdint", "stddef", "stdint", "stdio", "stdlib", "stdnoreturn", "string", "strings", "syslog",
+    "tar", "termios", "tgmath", "threads", "time", "trace", "uchar", "ucontext", "ulimit", "unctrl", "unistd",
+    "utime", "utmpx", "wchar", "wctype", "wordexp", "xlocale",
+])
 # fmt: on
 _NAME_LIMIT = 31  # what C99 promises to tell apart in an external identifier
 
@@ -25,7 +37,7 @@ def c_identifier(text: str, fallback: str = "model") -> str:
     name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:_NAME_LIMIT].strip("_")
     if not name:
         return fallback
-    if name[0].isdigit() or name in _RESERVED or name.startswith("td_"):
+    if name[0].isdigit() or name in _RESERVED or name in _HEADERS or name.startswith("td_"):
         name = f"m_{name}"[:_NAME_LIMIT].strip("_")
     return name
 

@@ -84,7 +84,10 @@ def _fit(model: Model, board: Board, plan: Plan, options: PlanOptions, constant_
     """`constant_bytes`: of a network without weights, whose library cannot be emitted."""
     code_bytes = 0
     stack_bytes = DEFAULT_STACK_BYTES
-    if constant_bytes is None:
+    kinds = {"stack": "estimated" if options.stack_bytes is None else "given"}
+    if constant_bytes is not None:
+        kinds["code"] = "unknown"
+    else:
         program = emit(model, plan)
         stack_bytes += 4 * max(0, program.window_rows - _USUAL_WINDOW_ROWS)
         constant_bytes = sum(program.pool.bytes_by_role().values())
@@ -97,7 +100,7 @@ def _fit(model: Model, board: Board, plan: Plan, options: PlanOptions, constant_
         code_bytes=code_bytes,
         static_bytes=STATIC_BYTES,
         stack_bytes=stack_bytes if options.stack_bytes is None else options.stack_bytes,
-        kinds={"stack": "estimated" if options.stack_bytes is None else "given"},
+        kinds=kinds,
     )
 
 

@@ -376,3 +376,36 @@ def test_progress_shows_only_what_takes_long(
         time.sleep(0.6)
         stage("quick again")
     assert capsys.readouterr() == ("", "slow …\n")
+
+
+def _relu6(tmp_path: Path, scale: float) -> str:
+    pytest.importorskip("ai_edge_litert", reason="pip install 'tinydeploy[verify]' for the schema's object API")
+    from tests.support.tflite_writer import GraphBuilder
+
+    g = GraphBuilder()
+    x = g.tensor("x", (1, 8), scale=0.1, zero_point=-5)
+    y = g.tensor("y", (1, 8), scale=scale, zero_point=-5)
+    g.op("RELU6", [x], [y])
+    (tmp_path / "m.tflite").write_bytes(g.build(inputs=[x], outputs=[y]))
+    return str(tmp_path / "m.tflite")
+
+
+def test_a_clamp_that_should_rescale_is_told(run: Run, tmp_path: Path) -> None:
+    """TensorFlow Lite Micro's RELU6 clamps and never rescales, whatever its output's scale says."""
+    other = _relu6(tmp_path, 0.05)
+    (warning,) = json.loads(run("plan", other, "--board", "stm32f746", "--format", "json")[1])["warnings"]
+    assert warning.startswith("operator 0 (RELU6): ")
+    assert "0.05" in warning and "0.1" in warning
+    assert f"warning: {warning}" in run("plan", other, "--board", "stm32f746")[1]
+    same = _relu6(tmp_path, 0.1)
+    assert json.loads(run("plan", same, "--board", "stm32f746", "--format", "json")[1])["warnings"] == []
+
+
+def test_code_that_cannot_be_estimated_is_not_called_0_bytes(run: Run) -> None:
+    code, out, err = run("plan", "alexnet", "--board", "stm32f746")
+    assert code == 1
+    for text in (out, err):
+        assert "code not known" in text
+        assert "code 0" not in text
+    data = json.loads(run("plan", "alexnet", "--board", "stm32f746", "--format", "json")[1])
+    assert data["kinds"]["flash.code_bytes"] == data["kinds"]["flash.total_bytes"] == "unknown"

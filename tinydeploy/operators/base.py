@@ -146,6 +146,10 @@ class OperatorKind(ABC):
         """The window over the first input, or None when every output needs the whole input."""
         return None
 
+    def caveat(self, model: Model, op: Operator) -> str | None:
+        """What the reference computes here that the model's author may not have meant, or None. Only after `check`."""
+        return None
+
     @abstractmethod
     def emit(self, model: Model, op: Operator) -> Emission:
         """The kernel call, or calls, with their constant tables. Only after `check`, and only for models with data."""

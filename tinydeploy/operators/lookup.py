@@ -149,6 +149,16 @@ class Relu6(_Function):
             raise ValueError(f"an input scale of {source.scale:g} is out of range")
         return lambda value: min(clamp8(six), max(source.zero_point, value))
 
+    def caveat(self, model: Model, op: Operator) -> str | None:
+        sq, oq = (quantized(model, op, tensor) for tensor in (model.tensor(op.inputs[0]), model.output_of(op)))
+        if (sq.scale, sq.zero_point) == (oq.scale, oq.zero_point):
+            return None
+        return (
+            f"its output is labelled scale {oq.scale:g}, zero point {oq.zero_point}, but TensorFlow Lite Micro only "
+            f"clamps here and leaves the input's {sq.scale:g} and {sq.zero_point}: what follows reads other numbers "
+            "than it was trained on"
+        )
+
 
 class HardSwish(_Function):
     """HARD_SWISH, x · relu6(x + 3) / 6, in 16-bit fixed point as TensorFlow Lite's reference computes it."""

@@ -21,12 +21,15 @@ KINDS: Mapping[str, str] = {
     "weights": "computed",
     "code": "estimated",
 }
-_WEAKEST_FIRST = ("estimated", "modelled", "given", "measured", "emulated", "computed")
+_WEAKEST_FIRST = ("unknown", "estimated", "modelled", "given", "measured", "emulated", "computed")
 
 
 @dataclass(frozen=True)
 class Part:
-    """One share of a memory: `arena`, `stack` and `static` of SRAM, `weights` and `code` of flash."""
+    """One share of a memory: `arena`, `stack` and `static` of SRAM, `weights` and `code` of flash.
+
+    A share of the kind `unknown` counts as 0 bytes.
+    """
 
     name: str
     bytes: int
@@ -83,7 +86,9 @@ class Fit:
         told = []
         for memory, parts in ((self.sram, self.sram_parts), (self.flash, self.flash_parts)):
             if memory.over_bytes:
-                made_of = " + ".join(f"{part.name} {part.bytes:,}" for part in parts)
+                made_of = " + ".join(
+                    f"{part.name} {f'{part.bytes:,}' if part.kind != 'unknown' else 'not known'}" for part in parts
+                )
                 told.append(
                     f"{memory.name} is {memory.over_bytes:,} bytes too small: {memory.used_bytes:,} needed "
                     f"({made_of}), {memory.capacity_bytes:,} there"

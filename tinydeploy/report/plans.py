@@ -9,6 +9,7 @@ from tinydeploy.boards import Board
 from tinydeploy.cost.table import CostTable
 from tinydeploy.ir import Model
 from tinydeploy.operators.base import printable
+from tinydeploy.operators.registry import kind_of
 from tinydeploy.plan.fit import Fit, Part
 from tinydeploy.plan.types import Plan
 from tinydeploy.report.costs import cost_totals
@@ -66,15 +67,39 @@ def plan_kinds(planned: Planned) -> dict[str, str]:
     return kinds
 
 
+def caveats(planned: Planned) -> tuple[str, ...]:
+    """What the reference computes that the model's author may not have meant: one line for each operator."""
+    model = planned.model
+    found = []
+    if all(t.data is not None for t in model.tensors if t.constant):  # a network without weights has no such rules
+        for op in model.operators:
+            kind = kind_of(op.opcode)
+            what = None if kind is None else kind.caveat(model, op)
+            if what is not None:
+                found.append(f"{op}: {what}")
+    return tuple(found)
+
+
+def caveat_lines(planned: Planned) -> tuple[Line, ...]:
+    """The same for people."""
+    return tuple(Line(f"warning: {text}", "bad") for text in caveats(planned))
+
+
 def plan_data(planned: Planned) -> dict[str, Any]:
     """The JSON of a plan, without the envelope."""
     model, board, plan, fit = planned.model, planned.board, planned.plan, planned.fit
     return {
-        "model": {"name": model.name, "path": model.path, "sha256": model.sha256},
+        "model": {
+            "name": model.name,
+            "path": model.path,
+            "sha256": model.sha256,
+            "folded_operators": model.folded,
+        },
         "board": board.id,
         "target": {"name": board.name, "mcu": board.mcu, "core": board.core.name, "clock_hz": board.clock_hz},
         "fits": fit.fits,
         "why_not": fit.why_not(),
+        "warnings": list(caveats(planned)),
         "sram": {
             "arena_bytes": plan.arena_bytes,
             "lower_bound_bytes": plan.proof.lower_bound_bytes,
@@ -128,7 +153,7 @@ def plan_blocks(planned: Planned) -> tuple[Block, ...]:
         blocks.append(Line(f"fits: {free}", "good"))
     else:
         blocks.append(Line(f"does not fit: {fit.why_not()}", "bad"))
-    blocks += [Facts("", _facts(planned)), _layer_table(planned), Line(_blame(planned))]
+    blocks += [*caveat_lines(planned), Facts("", _facts(planned)), _layer_table(planned), Line(_blame(planned))]
     blocks += [Line(_shrink(planned, position)) for position in range(min(3, len(fit.shrinks)))]
     if len(fit.shrinks) > 3:
         blocks.append(Line(f"… and {len(fit.shrinks) - 3} more steps need more than there is"))
@@ -152,7 +177,10 @@ def _facts(planned: Planned) -> tuple[tuple[str, str], ...]:
         proof = f"proved optimal ({plan.proof.method}), {number(plan.arena_bytes - bound)} B above the lower bound"
     else:
         proof = f"{number(plan.arena_bytes - bound)} B above the lower bound {number(bound)}, not proved optimal"
-    network = f"{len(planned.model.operators)} operators, {count(totals.macs)} MACs, {count(totals.params)} parameters"
+    operators = f"{len(planned.model.operators)} operators"
+    if planned.model.folded:
+        operators += f" ({planned.model.folded} more only compute shapes and are done)"
+    network = f"{operators}, {count(totals.macs)} MACs, {count(totals.params)} parameters"
     activations = f"{number(totals.activations)} activations ({number(totals.peak_activations)} at the peak)"
     return (
         ("SRAM", _memory(fit.sram.used_bytes, fit.sram.capacity_bytes, fit.sram_parts)),
@@ -168,6 +196,8 @@ def _memory(used: int, capacity: int, parts: tuple[Part, ...]) -> str:
 
 
 def _share(part: Part) -> str:
+    if part.kind == "unknown":
+        return f"{part.name} not known"
     kind = "" if part.kind == "computed" else f" ({part.kind})"
     return f"{part.name} {kib(part.bytes)}{kind}"
 

@@ -22,7 +22,7 @@ from tinydeploy.report.document import (
     shape,
     told,
 )
-from tinydeploy.report.plans import Planned, plan_blocks, plan_data, plan_kinds
+from tinydeploy.report.plans import Planned, caveat_lines, plan_blocks, plan_data, plan_kinds
 from tinydeploy.units import kib
 
 _NO_CYCLES = "unavailable"  # the kind of a number that is null
@@ -135,7 +135,7 @@ def run_document(
         "verified": _verified_data(verified),
         "not_verified": not_verified,
     }
-    blocks: list[Block] = [plan_blocks(planned)[0], verdict(verified, not_verified)]
+    blocks: list[Block] = [plan_blocks(planned)[0], verdict(verified, not_verified), *caveat_lines(planned)]
     blocks.append(Facts("", _facts(planned, run)))
     blocks.append(_layer_table(planned, run))
     blocks.append(

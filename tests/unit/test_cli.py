@@ -409,3 +409,11 @@ def test_code_that_cannot_be_estimated_is_not_called_0_bytes(run: Run) -> None:
         assert "code 0" not in text
     data = json.loads(run("plan", "alexnet", "--board", "stm32f746", "--format", "json")[1])
     assert data["kinds"]["flash.code_bytes"] == data["kinds"]["flash.total_bytes"] == "unknown"
+
+
+@pytest.mark.parametrize("command", [["build", "-o", "lib"], ["run"]], ids=str)
+def test_a_network_has_nothing_to_build_whatever_its_size(run: Run, command: list[str]) -> None:
+    """AlexNet does not fit either, but a larger board would not help."""
+    code, _, err = run(*command, "alexnet", "--board", "stm32f746")
+    assert code == 3
+    assert "has no weights" in err

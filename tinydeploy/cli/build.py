@@ -57,6 +57,8 @@ def command(
         found = find_board(board)
         stage("planning")
         planned = pipeline.plan_model(read, found, options)
+        if pipeline.model_path(model) is None:
+            pipeline.generate_library(planned)  # a network, which has no weights: it refuses
         require_fit(planned, hint="`tinydeploy plan` names the tensors to blame")
         stage("compiling")
         built = pipeline.build_image(planned, output, toolchain=toolchain, name=name)

@@ -186,6 +186,18 @@ class Ran:
         counts = self.worst.instructions_by_step
         return {step.operator: counts.get(number, 0) for number, step in enumerate(steps)}
 
+    @property
+    def cycles(self) -> int | None:
+        """Modelled cycles of the same `invoke`; None without a timing model."""
+        return invoke_cycles(self.worst)
+
+    @property
+    def cycles_by_operator(self) -> dict[int, int]:
+        """As the instructions; empty without a timing model."""
+        steps = self.built.planned.plan.problem.steps
+        counts = self.worst.cycles_by_step
+        return {step.operator: counts.get(number, 0) for number, step in enumerate(steps)} if counts else {}
+
     def watermark(self, name: str) -> int:
         """The highest watermark of any sample, in bytes."""
         return max(result.watermarks[name] for result in self.results)
@@ -199,6 +211,13 @@ class Ran:
 def invoke_instructions(result: RunResult) -> int:
     """Instructions between the first marker and the last: one `invoke`."""
     return sum(n for marker, n in result.instructions_by_step.items() if marker != _STEP_END)
+
+
+def invoke_cycles(result: RunResult) -> int | None:
+    """Modelled cycles between the first marker and the last; None without a timing model."""
+    if result.cycles is None:
+        return None
+    return sum(n for marker, n in result.cycles_by_step.items() if marker != _STEP_END)
 
 
 def run_model(built: Built, emulator: Emulator, samples: Sequence[Sample], *, layers: bool = False) -> Ran:

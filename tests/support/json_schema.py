@@ -44,7 +44,7 @@ RUN: dict[str, Any] = {
         "stack_watermark_bytes": int,
         "static_bytes": int,
         "flash_bytes": {"weights": int, "code": int},
-        "layers": [{"index": int, "instructions": int}],
+        "layers": [{"index": int, "instructions": int, "cycles": (int, type(None))}],
     },
     "outputs": [{"name": str, "sha256": str}],
     "verified": {"against": str, "bit_exact": bool, "inputs": int},

@@ -213,7 +213,12 @@ def test_build_then_emulate(run: Run, tmp_path: Path) -> None:
     counts = {f["name"]: f["instructions"] for f in emulated["functions"]}
     assert counts["dig_invoke"] > 0
     assert sum(counts.values()) == emulated["instructions"]
+    assert emulated["instructions"] / 2 <= emulated["cycles"]["value"] < 3 * emulated["instructions"]
+    assert emulated["cycles"]["kind"] == "modelled: cortex-m7 instruction timing, zero wait states"
+    assert emulated["kinds"]["cycles"] == "modelled"
     assert emulated["fault"] is None
+    code, out, err = run("emulate", elf, *BOARD)
+    assert "(modelled: cortex-m7 instruction timing, zero wait states)" in " ".join(out.split())
 
 
 def test_a_fault_is_5_and_is_told(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,6 +238,7 @@ def test_a_fault_is_5_and_is_told(run: Run, tmp_path: Path, monkeypatch: pytest.
     assert code == 5
     data = json.loads(out)
     assert data["uart"] == "hi\n"
+    assert data["cycles"] == {"value": None, "kind": "unavailable"}
     assert (data["fault"]["kind"], data["fault"]["address"]) == ("unmapped-write", 0x60000000)
     assert data["fault"]["registers"] == {"r0": 7}
     code, out, err = run("run", "digits", *BOARD, "--no-verify")

@@ -84,11 +84,13 @@ def test_run_json(planned: Any) -> None:
     data = parsed(run_document(planned, reports.run_facts(), reports.OUTPUTS, reports.EXACT, where))
     check(data, RUN)
     assert data["run"]["layers"] == [
-        {"index": 0, "instructions": 10_000},
-        {"index": 1, "instructions": 20_000},
-        {"index": 2, "instructions": 9_000},
+        {"index": 0, "instructions": 10_000, "cycles": 12_500},
+        {"index": 1, "instructions": 20_000, "cycles": 25_000},
+        {"index": 2, "instructions": 9_000, "cycles": 11_250},
     ]
-    assert data["run"]["cycles"] == {"value": 50_000, "kind": "modelled"}
+    kind = "modelled: cortex-m4 instruction timing, zero wait states"
+    assert data["run"]["cycles"] == {"value": 50_000, "kind": kind}
+    assert (data["kinds"]["run.cycles"], data["kinds"]["run.layers.cycles"]) == ("modelled", "modelled")
     assert data["verified"]["second"] == {"against": "ai-edge-litert 2.0", "agrees": True}
     unverified = parsed(run_document(planned, reports.run_facts(), (), None, where, not_verified="told not to"))
     assert unverified["verified"] is None

@@ -62,6 +62,8 @@ def command(elf: Path, board: str, timeout: float, format_: str) -> None:
         elf=str(elf),
         sha256=hashlib.sha256(content).hexdigest(),
         instructions=result.instructions,
+        cycles=result.cycles,
+        cycles_kind=result.cycles_kind,
         functions=result.instructions_by_function,
         seconds=result.seconds,
         uart=result.uart,

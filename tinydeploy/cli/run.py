@@ -172,8 +172,8 @@ def _run_facts(ran: Ran, whence: str) -> RunFacts:
         samples=len(ran.inputs),
         inputs=whence,
         instructions=ran.instructions,
-        cycles=None,
-        cycles_kind=None,
+        cycles=ran.cycles,
+        cycles_kind=ran.worst.cycles_kind,
         seconds_emulating=ran.seconds,
         arena_watermark_bytes=ran.watermark("arena"),
         stack_watermark_bytes=ran.watermark("stack"),
@@ -181,6 +181,7 @@ def _run_facts(ran: Ran, whence: str) -> RunFacts:
         weights_bytes=built.constant_bytes,
         code_bytes=built.code_bytes,
         layers=ran.instructions_by_operator,
+        layer_cycles=ran.cycles_by_operator,
         functions=ran.worst.instructions_by_function,
     )
 

@@ -1,7 +1,8 @@
 """Runs an ELF on an emulated board: the small protocol of an emulator, and Unicorn behind it.
 
 `types.py` has the values, `unicorn_machine.py` the machine, `hook.c` what runs once a basic block, `peripherals.py` and
-`semihosting.py` what stands behind addresses and `bkpt 0xAB`, `cores.py` what Unicorn knows of each core.
+`semihosting.py` what stands behind addresses and `bkpt 0xAB`, `cores.py` what Unicorn knows of each core, `timing.h`
+the model of cycles and `timing.py` its figures.
 """
 
 from tinydeploy.emulate.types import (

@@ -1,4 +1,4 @@
-/* Counts instructions, watches the stack and splits counts at markers, inside the emulator's own thread.
+/* Counts instructions, models cycles, watches the stack and splits counts at markers, in the emulator's own thread.
  *
  * Unicorn calls td_on_block before each basic block; that callback decodes a block once and then only adds. The port
  * callbacks are called for loads and stores of the private peripheral bus, the rest of which is Python's. hook.py
@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "timing.h"
+
 #if defined(_WIN32)
 #define TD_EXPORT __declspec(dllexport)
 #else
@@ -16,7 +18,7 @@
 #endif
 
 enum {
-    TD_VERSION = 3,
+    TD_VERSION = 4,
     TD_MAX_REGIONS = 32,
     TD_MAX_STEPS = 65536,
     TD_PORT_WORK = 256 /* a port access counts as so many instructions towards the next heartbeat */
@@ -65,14 +67,24 @@ typedef struct {
     uint32_t special;    /* address of the denied or first floating-point instruction */
     uint32_t rewritable; /* lies in RAM: decoded anew each time, for it may have been written */
     uint32_t next;       /* the block that came after this one last time: a guess that saves the look-up */
-    uint32_t unused;
+    uint32_t cycles;     /* modelled, up to its end; 0 without a model */
+    uint32_t taken_more; /* cycles more when the branch at its end is taken */
+    uint32_t entry_more; /* cycles more when a branch leads here */
+    uint32_t predictor;  /* of the branch at its end: TD_PREDICTS and a saturating counter; 0 when there is none */
 } td_block;
 
 typedef struct {
     uint32_t id;
     uint32_t unused;
     uint64_t count;
+    uint64_t cycles;
 } td_step;
+
+/* A point in the run. */
+typedef struct {
+    uint64_t instructions;
+    uint64_t cycles;
+} td_moment;
 
 /* What Python reads and writes. Pointers first, then 64-bit, then 32-bit fields: no padding on any host. */
 typedef struct {
@@ -90,12 +102,15 @@ typedef struct {
     td_block *blocks;
     uint32_t *table;
     td_step *steps;
+    const uint32_t *costs; /* [TD_COST_TOTAL]; NULL: no timing model */
 
     uint64_t instructions;
+    uint64_t cycles;
     uint64_t max_instructions;
     uint64_t beat_every;
     uint64_t next_beat;
     uint64_t step_start;
+    uint64_t step_start_cycles;
     uint64_t cycle_base; /* DWT: CYCCNT = executed - cycle_base while it runs */
 
     uint32_t function_total;
@@ -151,25 +166,19 @@ static uint32_t halfword(const td_state *s, uint32_t address) {
 
 static int is_wide(uint32_t first) { return first >= 0xE800u; }
 
-static uint32_t popcount(uint32_t bits) {
-    uint32_t n = 0;
-    for (; bits != 0; bits &= bits - 1) n++;
-    return n;
-}
-
 /* What one instruction does to the stack pointer: adds *change, or something that only running it shows (returns 0). */
 static int stack_change(uint32_t a, uint32_t b, int32_t *change) {
     *change = 0;
     if (!is_wide(a)) {
-        if ((a & 0xFE00u) == 0xB400u) *change = -(int32_t)(4 * popcount(a & 0x1FFu));
-        else if ((a & 0xFE00u) == 0xBC00u) *change = (int32_t)(4 * popcount(a & 0x1FFu));
+        if ((a & 0xFE00u) == 0xB400u) *change = -(int32_t)(4 * bits_set(a & 0x1FFu));
+        else if ((a & 0xFE00u) == 0xBC00u) *change = (int32_t)(4 * bits_set(a & 0x1FFu));
         else if ((a & 0xFF80u) == 0xB080u) *change = -(int32_t)((a & 0x7Fu) * 4);
         else if ((a & 0xFF80u) == 0xB000u) *change = (int32_t)((a & 0x7Fu) * 4);
         else if ((a & 0xFD87u) == 0x4485u) return 0; /* add sp, r; mov sp, r */
         return 1;
     }
-    if (a == 0xE92Du) { *change = -(int32_t)(4 * popcount(b)); return 1; }
-    if (a == 0xE8BDu) { *change = (int32_t)(4 * popcount(b)); return 1; }
+    if (a == 0xE92Du) { *change = -(int32_t)(4 * bits_set(b)); return 1; }
+    if (a == 0xE8BDu) { *change = (int32_t)(4 * bits_set(b)); return 1; }
     if ((a & 0xFFBFu) == 0xED2Du) { *change = -(int32_t)((b & 0xFFu) * 4); return 1; }
     if ((a & 0xFFBFu) == 0xECBDu) { *change = (int32_t)((b & 0xFFu) * 4); return 1; }
     if ((a == 0xF84Du || a == 0xF85Du) && (b & 0x0900u) == 0x0900u) { /* str/ldr with write-back */
@@ -244,8 +253,62 @@ static uint32_t function_at(const td_state *s, uint32_t address) {
     return low == 0 ? s->function_total : low - 1;
 }
 
+enum { TD_PREDICTS = 4, TD_WEAKLY_NOT_TAKEN = 1, TD_WEAKLY_TAKEN = 2, TD_SURELY_TAKEN = 3 };
+
+/* How many instructions behind this one are conditional: `it` starts a count, each instruction takes one off. */
+static uint32_t conditional_after(uint32_t a, uint32_t conditional) {
+    if ((a & 0xFF00u) == 0xBF00u && (a & 0xFu)) /* it: the lowest set bit of the mask ends it */
+        return (a & 1u) ? 4 : (a & 2u) ? 3 : (a & 4u) ? 2 : 1;
+    return conditional ? conditional - 1 : 0;
+}
+
+/* Modelled cycles of the instructions in [at, end). With `block`, also what its last branch costs when it is taken. */
+static uint32_t model_cycles(const td_state *s, uint32_t at, uint32_t end, td_block *block) {
+    const uint32_t *c = s->costs;
+    uint32_t cycles = 0, conditional = 0, more = 0;
+    td_single single = {0, 0, 0, 0};
+    td_dual dual;
+    if (c == NULL) return 0;
+    dual_begin(&dual);
+    while (at < end) {
+        uint32_t a = halfword(s, at), b = is_wide(a) ? halfword(s, at + 2) : 0;
+        td_op op;
+        read_instruction(&op, a, b);
+        if (conditional && op.jumps) op.conditional = 1;
+        if (c[TD_COST_issue_width] == 2) dual_issue(c, &op, &dual);
+        else cycles += single_cost(c, &op, &single);
+        more = taken_more(c, &op);
+        if (!op.conditional) {
+            cycles += more;
+            more = 0;
+        }
+        if (block != NULL)
+            block->predictor = op.conditional && c[TD_COST_mispredict] ? TD_PREDICTS | TD_WEAKLY_NOT_TAKEN : 0;
+        conditional = conditional_after(a, conditional);
+        at += is_wide(a) ? 4 : 2;
+    }
+    if (block != NULL) {
+        int unaligned = (block->address & 2u) && is_wide(halfword(s, block->address));
+        block->taken_more = more;
+        block->entry_more = unaligned ? c[TD_COST_unaligned_target] : 0;
+    }
+    return c[TD_COST_issue_width] == 2 ? cycles + (uint32_t)dual.now + 1 : cycles;
+}
+
+/* What the way from one block to the next costs. */
+static uint32_t branch_cycles(const td_state *s, td_block *from, const td_block *to) {
+    uint32_t taken = to->address != from->address + from->size, cycles = taken ? from->taken_more + to->entry_more : 0;
+    if (from->predictor & TD_PREDICTS) {
+        uint32_t counter = from->predictor & 3u;
+        if ((counter >= TD_WEAKLY_TAKEN) != taken) cycles += s->costs[TD_COST_mispredict];
+        if (taken && counter < TD_SURELY_TAKEN) from->predictor++;
+        if (!taken && counter > 0) from->predictor--;
+    }
+    return cycles;
+}
+
 static void decode(const td_state *s, td_block *block) {
-    uint32_t at = block->address, end = block->address + block->size, count = 0, conditional = 0;
+    uint32_t at = block->address, end = block->address + block->size, count = 0, conditional = 0, learnt;
     int32_t sp = 0, low = 0;
     uint32_t flags = 0;
     const td_region *region = region_of(s, at);
@@ -276,9 +339,7 @@ static void decode(const td_state *s, td_block *block) {
                 block->special = at;
             }
         }
-        if (conditional) conditional--;
-        if ((a & 0xFF00u) == 0xBF00u && (a & 0xFu)) /* it: the lowest set bit of the mask ends it */
-            conditional = (a & 1u) ? 4 : (a & 2u) ? 3 : (a & 4u) ? 2 : 1;
+        conditional = conditional_after(a, conditional);
         if (count == 1 && ((a == 0xE7FEu) || (a == 0xF7FFu && b == 0xBFFEu))) flags |= TD_IS_SELF_LOOP;
         at += length;
     }
@@ -291,6 +352,9 @@ static void decode(const td_state *s, td_block *block) {
         flags |= TD_IS_TRAP;
     block->flags = flags;
     block->rewritable = region == NULL || region->writable;
+    learnt = block->predictor;
+    block->cycles = model_cycles(s, block->address, end, block);
+    if (learnt & block->predictor & TD_PREDICTS) block->predictor = learnt; /* decoded anew */
 }
 
 static uint32_t slot_of(const td_state *s, uint32_t address) {
@@ -331,6 +395,8 @@ static uint32_t find(td_state *s, uint32_t address, uint32_t size) {
     s->blocks[s->block_total].address = address;
     s->blocks[s->block_total].size = size;
     s->blocks[s->block_total].next = TD_NO_STEP;
+    s->blocks[s->block_total].predictor = 0;
+    s->blocks[s->block_total].taken_more = s->blocks[s->block_total].entry_more = 0;
     decode(s, &s->blocks[s->block_total]);
     insert(s, s->block_total);
     return s->block_total++;
@@ -423,9 +489,11 @@ TD_EXPORT void td_on_block(void *engine, uint64_t address, uint32_t size, void *
             return;
         }
     }
+    if (s->current != TD_NO_STEP) s->cycles += branch_cycles(s, &s->blocks[s->current], block);
     s->current = index;
     s->accesses_after = 0;
     s->instructions += block->count;
+    s->cycles += block->cycles;
     s->function_counts[block->function] += block->count;
 }
 
@@ -473,31 +541,42 @@ static int accesses(const td_state *s, uint32_t a, uint32_t b, uint32_t address,
     return where == address && (!store || read_register(s, target) == value);
 }
 
-/* Instructions executed when a port is accessed, the accessing one included. Unicorn does not say which instruction it
+/* The point in the run when a port is accessed, the accessing instruction included. Unicorn does not say which one it
  * is, so it is found: the next one in the block whose address and, for a store, value are those of the access. */
-static uint64_t executed_at_access(td_state *s, uint32_t address, int store, uint32_t value) {
+static td_moment moment_of_access(td_state *s, uint32_t address, int store, uint32_t value) {
     const td_block *block;
     uint32_t at;
-    if (s->current == TD_NO_STEP) return 0;
+    td_moment now = {s->instructions, s->cycles};
+    if (s->current == TD_NO_STEP) return now;
     block = &s->blocks[s->current];
     for (at = block->address; at < block->address + block->size;) {
         uint32_t a = halfword(s, at), b = is_wide(a) ? halfword(s, at + 2) : 0, next = at + (is_wide(a) ? 4 : 2);
         if (at >= s->accesses_after && accesses(s, a, b, address, store, value)) {
             s->accesses_after = next;
-            return s->instructions - td_rest_of_block(s, next);
+            now.instructions -= td_rest_of_block(s, next);
+            now.cycles -= block->cycles - model_cycles(s, block->address, next, NULL);
+            return now;
         }
         at = next;
     }
-    return s->instructions;
+    return now;
 }
 
-static void close_step(td_state *s, uint64_t now) {
-    if (s->step_current != TD_NO_STEP && now >= s->step_start) s->steps[s->step_current].count += now - s->step_start;
-    s->step_start = now;
+static uint64_t executed_at_access(td_state *s, uint32_t address, int store, uint32_t value) {
+    return moment_of_access(s, address, store, value).instructions;
+}
+
+static void close_step(td_state *s, td_moment now) {
+    if (s->step_current != TD_NO_STEP && now.instructions >= s->step_start) {
+        s->steps[s->step_current].count += now.instructions - s->step_start;
+        s->steps[s->step_current].cycles += now.cycles - s->step_start_cycles;
+    }
+    s->step_start = now.instructions;
+    s->step_start_cycles = now.cycles;
     if (s->step_current != TD_NO_STEP && s->step_ended != NULL) s->step_ended(s->steps[s->step_current].id);
 }
 
-static void mark(td_state *s, uint32_t id, uint64_t now) {
+static void mark(td_state *s, uint32_t id, td_moment now) {
     uint32_t i, start;
     close_step(s, now);
     start = s->step_current == TD_NO_STEP ? 0 : s->step_current + 1;
@@ -526,6 +605,7 @@ static void mark(td_state *s, uint32_t id, uint64_t now) {
     }
     s->steps[s->step_total].id = id;
     s->steps[s->step_total].count = 0;
+    s->steps[s->step_total].cycles = 0;
     s->step_current = s->step_total++;
 }
 
@@ -568,7 +648,7 @@ TD_EXPORT void td_port_write(void *engine, uint64_t offset, unsigned size, uint6
     (void)engine;
     count_port_work(s);
     if (s->marker_address != 0 && address == s->marker_address) {
-        mark(s, (uint32_t)value, executed_at_access(s, address, 1, (uint32_t)value));
+        mark(s, (uint32_t)value, moment_of_access(s, address, 1, (uint32_t)value));
         return;
     }
     if (s->has_cycle_counter && address == DWT_CYCCNT) {
@@ -588,6 +668,7 @@ TD_EXPORT void td_port_write(void *engine, uint64_t offset, unsigned size, uint6
 
 TD_EXPORT uint32_t td_version(void) { return TD_VERSION; }
 TD_EXPORT uint32_t td_state_bytes(void) { return (uint32_t)sizeof(td_state); }
+TD_EXPORT const char *td_cost_names(void) { return TD_COSTS(TD_COST_TEXT); }
 
 /* Before the run: sets what is not zero at the start. */
 TD_EXPORT void td_begin(td_state *s) {
@@ -597,13 +678,20 @@ TD_EXPORT void td_begin(td_state *s) {
     s->next_beat = s->beat_every < s->max_instructions ? s->beat_every : s->max_instructions;
 }
 
-/* After the run: takes back the `rest` instructions of the current block that were not executed, and ends its step. */
-TD_EXPORT void td_end(td_state *s, uint32_t rest) {
-    if (s->current != TD_NO_STEP) {
+/* After the run: takes back the instructions of the current block from `pc` on, which were not executed, and ends its
+ * step. A pc outside takes nothing back. */
+TD_EXPORT void td_end(td_state *s, uint32_t pc) {
+    uint32_t rest = td_rest_of_block(s, pc);
+    td_moment now;
+    if (rest) {
+        const td_block *block = &s->blocks[s->current];
         s->instructions -= rest;
-        s->function_counts[s->blocks[s->current].function] -= rest;
+        s->function_counts[block->function] -= rest;
+        s->cycles -= block->cycles - model_cycles(s, block->address, pc, NULL);
     }
-    close_step(s, s->instructions);
+    now.instructions = s->instructions;
+    now.cycles = s->cycles;
+    close_step(s, now);
 }
 
 TD_EXPORT void td_free(td_state *s) {

@@ -24,10 +24,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tinydeploy.emulate.timing import COST_NAMES
 from tinydeploy.errors import MissingToolError
 
-_VERSION = 3
+_VERSION = 4
 _SOURCE = Path(__file__).with_name("hook.c")
+_HEADER = Path(__file__).with_name("timing.h")
 
 RUNNING, COUNT_LIMIT, HEARTBEAT, STACK_OVERFLOW, TRAP, UNDEFINED, SELF_LOOP, FPU_OFF, OUT_OF_MEMORY = range(9)
 DENY_DOUBLE, DENY_FPU, DENY_DSP = 1, 2, 4
@@ -65,14 +67,22 @@ class HookBlock(ctypes.Structure):
         ("special", ctypes.c_uint32),
         ("rewritable", ctypes.c_uint32),
         ("next", ctypes.c_uint32),
-        ("unused", ctypes.c_uint32),
+        ("cycles", ctypes.c_uint32),
+        ("taken_more", ctypes.c_uint32),
+        ("entry_more", ctypes.c_uint32),
+        ("predictor", ctypes.c_uint32),
     )
 
 
 class HookStep(ctypes.Structure):
-    """`td_step`: instructions between two markers."""
+    """`td_step`: instructions and cycles between two markers."""
 
-    _fields_ = (("id", ctypes.c_uint32), ("unused", ctypes.c_uint32), ("count", ctypes.c_uint64))
+    _fields_ = (
+        ("id", ctypes.c_uint32),
+        ("unused", ctypes.c_uint32),
+        ("count", ctypes.c_uint64),
+        ("cycles", ctypes.c_uint64),
+    )
 
 
 class HookState(ctypes.Structure):
@@ -90,14 +100,17 @@ class HookState(ctypes.Structure):
         ("blocks", ctypes.POINTER(HookBlock)),
         ("table", ctypes.c_void_p),
         ("steps", ctypes.POINTER(HookStep)),
+        ("costs", ctypes.POINTER(ctypes.c_uint32)),
         *(
             (name, ctypes.c_uint64)
             for name in (
                 "instructions",
+                "cycles",
                 "max_instructions",
                 "beat_every",
                 "next_beat",
                 "step_start",
+                "step_start_cycles",
                 "cycle_base",
             )
         ),
@@ -161,14 +174,16 @@ def _load(path: Path) -> Any:
     library.td_rest_of_block.restype = ctypes.c_uint32
     library.td_version.restype = ctypes.c_uint32
     library.td_state_bytes.restype = ctypes.c_uint32
-    if library.td_version() != _VERSION or library.td_state_bytes() != ctypes.sizeof(HookState):
+    library.td_cost_names.restype = ctypes.c_char_p
+    names = tuple(library.td_cost_names().decode().split())
+    if (library.td_version(), library.td_state_bytes(), names) != (_VERSION, ctypes.sizeof(HookState), COST_NAMES):
         raise AssertionError("hook.c and its mirror in hook.py differ")
     return library
 
 
 @cache
 def _library(cache_dir: Path | None) -> Path:
-    source = _SOURCE.read_bytes()
+    source = _SOURCE.read_bytes() + _HEADER.read_bytes()
     host = f"{sys.platform}-{platform.machine()}-{struct.calcsize('P')}"
     digest = hashlib.sha256(source + host.encode()).hexdigest()[:20]
     suffix = ".dll" if sys.platform in ("win32", "cygwin") else ".so"

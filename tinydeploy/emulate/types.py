@@ -95,7 +95,8 @@ class RunResult:
     counts by symbol. `watermarks[name]`: bytes of the painted range that were overwritten (from the used end).
     `reads`: the bytes asked for. `uart`: what the firmware printed. `exit_code`: by semihosting, 0 otherwise.
     `peripherals`: registers without a model that were touched, by address. `step_data[i]`: what `Job.step_reads[i]`
-    asked for, as it was when step i last ended; missing for a step that did not run.
+    asked for, as it was when step i last ended; missing for a step that did not run. `cycles`: modelled, None where
+    there is no timing model for the core; `cycles_kind` says by what; `cycles_by_step[i]`: as the instructions are.
     """
 
     instructions: int
@@ -109,6 +110,9 @@ class RunResult:
     fault: Fault | None
     peripherals: tuple[PeripheralUse, ...] = ()
     step_data: Mapping[int, tuple[bytes, ...]] = field(default_factory=dict)
+    cycles: int | None = None
+    cycles_by_step: Mapping[int, int] = field(default_factory=dict)
+    cycles_kind: str | None = None
 
 
 class Emulator(Protocol):

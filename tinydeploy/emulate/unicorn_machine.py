@@ -2,7 +2,8 @@
 
 The machine has the board's regions and nothing else: RAM holds noise at reset, as on a chip; flash reads 0xFF where
 nothing was loaded and cannot be written. There is no NVIC: exceptions do not vector, so what would raise one ends the
-run with the reason. Clocks are instruction counts: DWT's CYCCNT and SysTick advance by one an instruction.
+run with the reason. Clocks that firmware reads are instruction counts: DWT's CYCCNT and SysTick advance by one an
+instruction; modelled cycles are in the result only.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from tinydeploy.emulate.peripherals import (
     UartModel,
 )
 from tinydeploy.emulate.semihosting import Semihosting
+from tinydeploy.emulate.timing import COST_NAMES, cycles_kind, timing_of
 from tinydeploy.emulate.types import Job, RunResult
 from tinydeploy.errors import MissingToolError, UsageError
 
@@ -267,6 +269,11 @@ class _Machine:
         state.max_instructions, state.beat_every = max(0, job.max_instructions), _BEAT
         state.stack_limit = job.stack_limit or 0
         state.deny = denied(self._board)
+        self._timing = timing_of(self._board)
+        if self._timing is not None:
+            costs = (ctypes.c_uint32 * len(COST_NAMES))(*self._timing.costs())
+            self._keep.append(costs)
+            state.costs = ctypes.cast(costs, ctypes.POINTER(ctypes.c_uint32))
         state.marker_address = job.marker_address or 0
         state.has_cycle_counter = self._core.cycle_counter
         self._library.td_begin(ctypes.byref(state))
@@ -498,13 +505,15 @@ class _Machine:
         seconds = time.monotonic() - started
         if self._failure is not None:
             raise self._failure
-        rest = 0
+        unfinished = _NEVER  # where a block ended that was counted whole
         if self._stop is not None and self._stop.pc is None:
             self._stop = self._stop.at(pc)
         if self._stop is not None and self._stop.mid_block and self._stop.pc is not None:
-            rest = self._library.td_rest_of_block(ctypes.byref(self._state), self._stop.pc)
-        self._library.td_end(ctypes.byref(self._state), rest)
+            unfinished = self._stop.pc
+        self._library.td_end(ctypes.byref(self._state), unfinished)
         state = self._state
+        steps = [state.steps[i] for i in range(state.step_total)]
+        modelled = self._timing is not None
         fault = None
         if self._stop is not None:
             last = self._block_address()
@@ -517,7 +526,7 @@ class _Machine:
                 raise self._not_memory(outside.args[0]) from None
         return RunResult(
             instructions=int(state.instructions),
-            instructions_by_step={int(state.steps[i].id): int(state.steps[i].count) for i in range(state.step_total)},
+            instructions_by_step={int(step.id): int(step.count) for step in steps},
             instructions_by_function=self._functions.totals(list(self._counts)),
             watermarks={
                 p.name: watermark(paint, self._memory.read(p.base, p.bytes), p.grows_down)
@@ -530,6 +539,9 @@ class _Machine:
             fault=fault,
             peripherals=self._registers.uses(),
             step_data=self._step_data,
+            cycles=int(state.cycles) if modelled else None,
+            cycles_by_step={int(step.id): int(step.cycles) for step in steps} if modelled else {},
+            cycles_kind=cycles_kind(self._board) if modelled else None,
         )
 
     def _go(self, pc: int) -> int:

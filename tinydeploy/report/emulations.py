@@ -8,6 +8,7 @@ from typing import Any
 
 from tinydeploy.boards import Board
 from tinydeploy.operators.base import printable
+from tinydeploy.report.cycles import cycles_data, cycles_facts, short_kind
 from tinydeploy.report.document import (
     Block,
     Column,
@@ -29,7 +30,8 @@ KINDS = {"instructions": "emulated", "functions": "emulated"}
 
 @dataclass(frozen=True)
 class EmulationFacts:
-    """A run: exact counts by basic block, by function without what it calls. `ended` says in words how it ended."""
+    """A run: exact counts by basic block, by function without what it calls. `ended` says in words how it ended.
+    Cycles are modelled, and `cycles_kind` says by what; None where there is no model."""
 
     elf: str
     sha256: str
@@ -40,16 +42,19 @@ class EmulationFacts:
     exit_code: int
     ended: str
     fault: Mapping[str, Any] | None = None
+    cycles: int | None = None
+    cycles_kind: str | None = None
 
 
 def emulation_document(board: Board, facts: EmulationFacts, provenance: Provenance) -> Document:
     """The report of `emulate`. The UART's bytes are in the data only: people see them as they come."""
     functions = sorted(facts.functions.items(), key=lambda item: (-item[1], item[0]))
     data = {
-        **envelope("emulate", provenance, KINDS),
+        **envelope("emulate", provenance, {**KINDS, "cycles": short_kind(facts.cycles_kind)}),
         "elf": {"path": facts.elf, "sha256": facts.sha256},
         "board": board.id,
         "instructions": facts.instructions,
+        "cycles": cycles_data(facts.cycles, facts.cycles_kind),
         "seconds_emulating": facts.seconds,
         "exit_code": facts.exit_code,
         "ended": facts.ended,
@@ -61,6 +66,7 @@ def emulation_document(board: Board, facts: EmulationFacts, provenance: Provenan
     pairs = (
         ("ended", printable(facts.ended, 400)),
         ("instructions", f"{number(facts.instructions)} (emulated, exact by basic block)"),
+        *cycles_facts(facts.cycles, facts.cycles_kind, board.clock_hz),
         ("emulating", f"{facts.seconds:.2f} s ({count(speed)} instructions a second)"),
     )
     rows = tuple(

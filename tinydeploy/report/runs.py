@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tinydeploy.operators.base import printable
+from tinydeploy.report.cycles import cycles_data, cycles_facts, short_kind
 from tinydeploy.report.document import (
     Block,
     Column,
@@ -24,8 +25,6 @@ from tinydeploy.report.document import (
 )
 from tinydeploy.report.plans import Planned, caveat_lines, plan_blocks, plan_data, plan_kinds
 from tinydeploy.units import kib
-
-_NO_CYCLES = "unavailable"  # the kind of a number that is null
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,9 @@ class VerifiedFacts:
 class RunFacts:
     """What the run showed. Instructions are of one inference; `layers` by operator index.
 
-    `cycles_kind` says how cycles were got, e.g. `modelled`; None where there is no model. `inputs` says in
-    words where the samples came from. Bytes of static data and flash are read from the image.
+    `cycles_kind` says how cycles were got, e.g. `modelled: …`; None where there is no model, and then `layer_cycles`
+    is empty. `inputs` says in words where the samples came from. Bytes of static data and flash are read from the
+    image.
     """
 
     samples: int
@@ -90,6 +90,7 @@ class RunFacts:
     code_bytes: int
     layers: Mapping[int, int]
     functions: Mapping[str, int]
+    layer_cycles: Mapping[int, int] = field(default_factory=dict)
 
 
 def run_document(
@@ -105,12 +106,13 @@ def run_document(
     kinds = {
         **plan_kinds(planned),
         "run.instructions": "emulated",
-        "run.cycles": run.cycles_kind or _NO_CYCLES,
+        "run.cycles": short_kind(run.cycles_kind),
         "run.arena_watermark_bytes": "emulated",
         "run.stack_watermark_bytes": "emulated",
         "run.static_bytes": "computed",
         "run.flash_bytes": "computed",
         "run.layers": "emulated",
+        "run.layers.cycles": short_kind(run.cycles_kind),
     }
     data = {
         **envelope("run", provenance, kinds),
@@ -119,13 +121,16 @@ def run_document(
             "samples": run.samples,
             "inputs": run.inputs,
             "instructions": run.instructions,
-            "cycles": {"value": run.cycles, "kind": run.cycles_kind or _NO_CYCLES},
+            "cycles": cycles_data(run.cycles, run.cycles_kind),
             "seconds_emulating": run.seconds_emulating,
             "arena_watermark_bytes": run.arena_watermark_bytes,
             "stack_watermark_bytes": run.stack_watermark_bytes,
             "static_bytes": run.static_bytes,
             "flash_bytes": {"weights": run.weights_bytes, "code": run.code_bytes},
-            "layers": [{"index": index, "instructions": n} for index, n in sorted(run.layers.items())],
+            "layers": [
+                {"index": index, "instructions": n, "cycles": run.layer_cycles.get(index)}
+                for index, n in sorted(run.layers.items())
+            ],
             "functions": dict(sorted(run.functions.items(), key=lambda item: (-item[1], item[0]))),
         },
         "outputs": [
@@ -172,14 +177,10 @@ def verdict(verified: VerifiedFacts | None, not_verified: str) -> Line:
 
 def _facts(planned: Planned, run: RunFacts) -> tuple[tuple[str, str], ...]:
     fit, plan = planned.fit, planned.plan
-    cycles = "no timing model for this core"
-    if run.cycles is not None:
-        ms = 1e3 * run.cycles / planned.board.clock_hz
-        cycles = f"{number(run.cycles)} {run.cycles_kind} ≈ {ms:.2f} ms at {planned.board.clock_hz / 1e6:g} MHz"
     used = plan.arena_bytes
     return (
         ("instructions", f"{number(run.instructions)} for one inference (emulated, exact)"),
-        ("cycles", cycles),
+        *cycles_facts(run.cycles, run.cycles_kind, planned.board.clock_hz, " for one inference"),
         ("arena", f"{number(run.arena_watermark_bytes)} B touched of {number(used)} planned"),
         ("stack", f"{number(run.stack_watermark_bytes)} B used (emulated)"),
         ("static", f"{number(run.static_bytes)} B of data and bss beside the arena"),
@@ -203,6 +204,7 @@ def _layer_table(planned: Planned, run: RunFacts) -> Table:
     for layer in planned.costs.layers:
         instructions = run.layers.get(layer.index)
         each = f"{instructions / layer.macs:.2f}" if instructions and layer.macs else ""
+        cycles = number(run.layer_cycles[layer.index]) if layer.index in run.layer_cycles else ""
         rows.append(
             (
                 str(layer.index),
@@ -211,6 +213,7 @@ def _layer_table(planned: Planned, run: RunFacts) -> Table:
                 number(layer.macs),
                 "" if instructions is None else number(instructions),
                 each,
+                cycles,
                 "" if instructions is None else percent(instructions, run.instructions),
                 bar(instructions or 0, most).rstrip(),
             )
@@ -222,10 +225,15 @@ def _layer_table(planned: Planned, run: RunFacts) -> Table:
         Column("MACs", True),
         Column("instructions", True),
         Column("/MAC", True),
+        Column("cycles", True),
         Column("share", True),
         Column(""),
     )
-    return Table("", columns, tuple(rows), note="MACs computed, instructions emulated (one inference)")
+    note = "MACs computed, instructions emulated"
+    if run.cycles is not None:
+        note += f", cycles {run.cycles_kind}"
+    note += " (one inference)"
+    return Table("", columns, tuple(rows), note=note)
 
 
 def _verified_data(verified: VerifiedFacts | None) -> dict[str, Any] | None:

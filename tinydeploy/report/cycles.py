@@ -23,5 +23,7 @@ def cycles_facts(cycles: int | None, kind: str | None, clock_hz: int, what: str 
     """For people: the cycles of `what`, and the latency in ms, cycles / clock."""
     if cycles is None:
         return (("cycles", "no timing model for this core"),)
-    latency = f"{1e3 * cycles / clock_hz:.3f} ms at {clock_hz / 1e6:g} MHz ({short_kind(kind)}, as if memory never waited)"
+    latency = (
+        f"{1e3 * cycles / clock_hz:.3f} ms at {clock_hz / 1e6:g} MHz ({short_kind(kind)}, as if memory never waited)"
+    )
     return (("cycles", f"{number(cycles)}{what} ({kind})"), ("latency", latency))

@@ -290,3 +290,19 @@ def test_job_without_painted_ranges_reports_none() -> None:
     result = UnicornEmulator().run(find_board("stm32f746"), Job(build("int main(void) { return 0; }", "stm32f746").elf))
     assert result.watermarks == {}
     assert result.peripherals == ()
+
+
+def test_enabled_interrupts_are_told() -> None:
+    """STM32 HAL's time base, and two lines of the NVIC in words 0 and 1; a counter that is polled is none."""
+    source = """
+    #define R(a) (*(volatile unsigned *)(a))
+    int main(void) {
+        R(0xE000E014) = 99999; R(0xE000E018) = 0; R(0xE000E010) = CONTROL;
+        R(0xE000E100) = NVIC; R(0xE000E104) = NVIC; R(0xE000E180) = 0xF;
+        return 0;
+    }
+    """
+    loud = run("#define CONTROL 7\n#define NVIC (1u << 5 | 1u)" + source)
+    assert loud.interrupts == ("SysTick", "IRQ 0", "IRQ 5", "IRQ 32", "IRQ 37")
+    quiet = run("#define CONTROL 5\n#define NVIC 0u" + source)
+    assert (quiet.fault, quiet.interrupts) == (None, ())

@@ -227,7 +227,13 @@ def test_a_fault_is_5_and_is_told(run: Run, tmp_path: Path, monkeypatch: pytest.
     message = "write to 0x60000000, which is no memory, at 0x08000123 in td_conv_2d"
     fault = Fault("unmapped-write", message, 0x08000123, 0x60000000, "td_conv_2d", 3, {"r0": 7})
     result = RunResult(99, {}, {"td_conv_2d": 99}, {}, (), b"hi\n", 0.1, 0, fault)
-    monkeypatch.setattr(UnicornEmulator, "run", lambda *args: result)
+
+    def fake(self: Any, *_: Any) -> RunResult:
+        if self._on_output is not None:
+            self._on_output(b"hi\n")
+        return result
+
+    monkeypatch.setattr(UnicornEmulator, "run", fake)
     elf = tmp_path / "x.elf"
     elf.write_bytes(b"")
     code, out, err = run("emulate", str(elf), *BOARD)
@@ -255,6 +261,57 @@ def test_a_program_that_ends_with_another_code_is_5(run: Run, tmp_path: Path, mo
     code, _, err = run("emulate", str(elf), *BOARD)
     assert code == 5
     assert "exit code 3" in err
+
+
+def test_what_was_printed_before_an_interruption_is_seen(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A firmware's main loop never ends; its output must not wait for that."""
+    from tinydeploy.emulate import UnicornEmulator
+
+    def fake(self: Any, *_: Any) -> Any:
+        self._on_output(b"booted\n")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(UnicornEmulator, "run", fake)
+    elf = tmp_path / "x.elf"
+    elf.write_bytes(b"")
+    code, out, err = run("emulate", str(elf), *BOARD)
+    assert (code, out, err) == (130, "booted\n", "\ninterrupted\n")  # click ends the terminal's line
+
+
+@pytest.mark.parametrize(
+    ("kind", "interrupts", "words"),
+    [
+        ("time-out", ("SysTick", "IRQ 37"), "it enabled interrupts (SysTick, IRQ 37), and this emulator delivers none"),
+        ("no-exit", (), "SYS_EXIT"),
+        ("unmapped-read", ("SysTick",), None),
+    ],
+)
+def test_what_waits_for_ever_is_told_why(
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    interrupts: tuple[str, ...],
+    words: str | None,
+) -> None:
+    from tinydeploy.emulate import Fault, PeripheralUse, RunResult, UnicornEmulator
+
+    fault = Fault(kind, "no end after 3 s", 0x08000123, None, "HAL_Delay", None, {})
+    used = (PeripheralUse(0x40023800, 20, 1, True), PeripheralUse(0x40020000, 0, 1, False))
+    result = RunResult(9, {}, {}, {}, (), b"", 0.1, 0, fault, used, interrupts=interrupts)
+    monkeypatch.setattr(UnicornEmulator, "run", lambda *args: result)
+    elf = tmp_path / "x.elf"
+    elf.write_bytes(b"")
+    code, out, err = run("emulate", str(elf), *BOARD)
+    assert code == 5
+    assert (words in err) if words else ("hint" not in err)
+    assert "2 peripheral registers have no model" in out
+    assert "waits let through at 0x40023800\n" in out
+    data = json.loads(run("emulate", str(elf), *BOARD, "--format", "json")[1])
+    assert data["interrupts"] == list(interrupts)
+    assert data["peripherals"][0] == {"address": 0x40023800, "reads": 20, "writes": 1, "polled": True}
 
 
 def test_something_that_is_no_elf_is_2(run: Run, tmp_path: Path) -> None:

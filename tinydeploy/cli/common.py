@@ -158,8 +158,9 @@ def emulator_version(name: str) -> str:
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[str], None]]:
-    """Yields a function that is told each stage; a stage that takes longer than a second is shown on standard error."""
+def progress() -> Iterator[Callable[[str | None], None]]:
+    """Yields a function that is told each stage; a stage that takes longer than a second is shown on standard error.
+    None: nothing more is to be shown."""
     shown = _Progress()
     try:
         yield shown.stage
@@ -174,8 +175,10 @@ class _Progress:
         self._lock = threading.Lock()
         self._written = False
 
-    def stage(self, name: str) -> None:
+    def stage(self, name: str | None) -> None:
         self.stop()
+        if name is None:
+            return
         self._timer = threading.Timer(_SLOW_SECONDS, self._show, (name,))
         self._timer.daemon = True
         self._timer.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 from tinydeploy.cli.common import board_option, emit, emulator_version, format_option, progress, provenance
 
 if TYPE_CHECKING:
-    from tinydeploy.emulate import Fault
+    from tinydeploy.emulate import Fault, RunResult
 
 
 @click.command("emulate", short_help="Run any ELF on an emulated board.")
@@ -28,36 +29,39 @@ if TYPE_CHECKING:
 def command(elf: Path, board: str, timeout: float, format_: str) -> None:
     """Run an ELF of your own: its UART on standard output, then instruction counts by function.
 
-    With --format json the UART's text is in the object. Ends with code 5 after a fault, an overflow or a
-    time-out, and when the program itself ends with another code than 0.
+    With --format json the UART's text is in the object. The program ends by semihosting (SYS_EXIT). There are no
+    interrupts: what waits for one, such as HAL_Delay for SysTick, runs into --timeout. Ends with code 5 after a
+    fault, an overflow or a time-out, and when the program itself ends with another code than 0.
 
     \b
     Example:
       tinydeploy emulate firmware.elf --board stm32f746
     """
     import hashlib
-    import sys
 
     from tinydeploy.boards import find_board
     from tinydeploy.emulate import Job, UnicornEmulator
     from tinydeploy.errors import RunError, UsageError
-    from tinydeploy.report.emulations import EmulationFacts, emulation_document
+    from tinydeploy.report.emulations import EmulationFacts, Peripheral, emulation_document
 
     found = find_board(board)
     try:
         content = elf.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {elf}: {error.strerror or error}") from error
-    emulator = UnicornEmulator()
     with progress() as stage:
+
+        def show(text: bytes) -> None:
+            stage(None)
+            _show(text)
+
         stage("emulating")
+        # What the firmware prints is shown as it comes, for it may never end.
+        emulator = UnicornEmulator(on_output=None if format_ == "json" else show)
         result = emulator.run(found, Job(elf=elf, timeout_seconds=timeout))
     ended = f"normally, with exit code {result.exit_code}" if result.fault is None else result.fault.message
-    if format_ != "json":
-        sys.stdout.buffer.write(result.uart)
-        if result.uart and not result.uart.endswith(b"\n"):
-            sys.stdout.buffer.write(b"\n")
-        sys.stdout.buffer.flush()
+    if format_ != "json" and result.uart and not result.uart.endswith(b"\n"):
+        _show(b"\n")
     facts = EmulationFacts(
         elf=str(elf),
         sha256=hashlib.sha256(content).hexdigest(),
@@ -70,6 +74,8 @@ def command(elf: Path, board: str, timeout: float, format_: str) -> None:
         exit_code=result.exit_code,
         ended=ended,
         fault=_fault(result.fault),
+        peripherals=tuple(Peripheral(p.address, p.reads, p.writes, p.polled) for p in result.peripherals),
+        interrupts=result.interrupts,
     )
     emit(
         emulation_document(
@@ -78,9 +84,28 @@ def command(elf: Path, board: str, timeout: float, format_: str) -> None:
         format_,
     )
     if result.fault is not None:
-        raise RunError(f"{elf}: {result.fault.message}")
+        raise RunError(f"{elf}: {result.fault.message}", hint=_hint(result))
     if result.exit_code:
         raise RunError(f"{elf}: the program ended with exit code {result.exit_code}")
+
+
+def _show(text: bytes) -> None:
+    sys.stdout.buffer.write(text)
+    sys.stdout.buffer.flush()
+
+
+def _hint(result: RunResult) -> str | None:
+    """What to do about a program that waits for what cannot come."""
+    fault = result.fault
+    if fault is None or fault.kind not in ("time-out", "no-exit"):
+        return None
+    if result.interrupts:
+        names = ", ".join(result.interrupts[:8])
+        return (
+            f"it enabled interrupts ({names}), and this emulator delivers none: wait by polling instead "
+            "(SysTick's COUNTFLAG, the DWT's CYCCNT)"
+        )
+    return "a program ends by semihosting: SYS_EXIT, as exit() of newlib's rdimon.specs does"
 
 
 def _fault(fault: Fault | None) -> dict[str, Any] | None:

@@ -172,6 +172,8 @@ _ITM_ENABLE, _ITM_CONTROL = 0xE0000E00, 0xE0000E80
 SYSTICK_CONTROL, SYSTICK_RELOAD, SYSTICK_VALUE = 0xE000E010, 0xE000E014, 0xE000E018
 CPUID, VECTOR_TABLE, RESET_CONTROL, COPROCESSOR_ACCESS = 0xE000ED00, 0xE000ED08, 0xE000ED0C, 0xE000ED88
 _RESET_KEY, _RESET_REQUEST = 0x05FA, 0x4
+_NVIC_ENABLE, _NVIC_ENABLE_END = 0xE000E100, 0xE000E140
+_TICK_INTERRUPT = 0x2  # SysTick's TICKINT
 
 
 class PrivateBus:
@@ -198,6 +200,12 @@ class PrivateBus:
         self._fpu = fpu
         self._tick_start = 0
         self._ticks_seen = 0
+        self._interrupts: dict[str, None] = {}
+
+    @property
+    def interrupts(self) -> tuple[str, ...]:
+        """The interrupts that the firmware enabled, in that order; none of them ever comes."""
+        return tuple(self._interrupts)
 
     def read(self, address: int) -> int:
         """A word."""
@@ -233,6 +241,11 @@ class PrivateBus:
             self._tick_start, self._ticks_seen = self._executed(), 0
         merged = (self._kept.get(address, 0) & ~mask) | (value & mask)
         self._kept[address] = merged
+        if address == SYSTICK_CONTROL and merged & _TICK_INTERRUPT:
+            self._interrupts["SysTick"] = None
+        elif _NVIC_ENABLE <= address < _NVIC_ENABLE_END:
+            first = (address - _NVIC_ENABLE) * 8
+            self._interrupts |= {f"IRQ {first + bit}": None for bit in range(32) if value & mask & 1 << bit}
         if address == COPROCESSOR_ACCESS:
             self._fpu(merged >> 20 & 0xF == 0xF)
         elif address == RESET_CONTROL and merged >> 16 == _RESET_KEY and merged & _RESET_REQUEST:

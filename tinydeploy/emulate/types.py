@@ -97,6 +97,7 @@ class RunResult:
     `peripherals`: registers without a model that were touched, by address. `step_data[i]`: what `Job.step_reads[i]`
     asked for, as it was when step i last ended; missing for a step that did not run. `cycles`: modelled, None where
     there is no timing model for the core; `cycles_kind` says by what; `cycles_by_step[i]`: as the instructions are.
+    `interrupts`: those that the firmware enabled, of which none ever came.
     """
 
     instructions: int
@@ -113,6 +114,7 @@ class RunResult:
     cycles: int | None = None
     cycles_by_step: Mapping[int, int] = field(default_factory=dict)
     cycles_kind: str | None = None
+    interrupts: tuple[str, ...] = ()
 
 
 class Emulator(Protocol):

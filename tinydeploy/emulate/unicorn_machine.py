@@ -538,6 +538,7 @@ class _Machine:
             exit_code=self._exit_code or 0,
             fault=fault,
             peripherals=self._registers.uses(),
+            interrupts=self._bus.interrupts,
             step_data=self._step_data,
             cycles=int(state.cycles) if modelled else None,
             cycles_by_step={int(step.id): int(step.cycles) for step in steps} if modelled else {},

@@ -1,4 +1,4 @@
-"""`Model`: what the reader and the builder produce and every later stage reads. Nothing here changes after it is made."""
+"""`Model`: what the reader and the builder produce and every later stage reads. Nothing changes after it is made."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Quantization:
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor. `data` holds a constant's little-endian bytes; a network without weights has constants without data."""
+    """One tensor. `data` holds a constant's little-endian bytes; in a network without weights constants have none."""
 
     index: int
     name: str

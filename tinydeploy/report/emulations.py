@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tinydeploy.boards import Board
@@ -25,7 +25,18 @@ from tinydeploy.report.document import (
 from tinydeploy.units import count
 
 _SHOWN_FUNCTIONS = 25
+_SHOWN_REGISTERS = 8
 KINDS = {"instructions": "emulated", "functions": "emulated"}
+
+
+@dataclass(frozen=True)
+class Peripheral:
+    """A register that nothing stands behind. `polled`: the firmware waited on it and was let through."""
+
+    address: int
+    reads: int
+    writes: int
+    polled: bool
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,8 @@ class EmulationFacts:
     fault: Mapping[str, Any] | None = None
     cycles: int | None = None
     cycles_kind: str | None = None
+    peripherals: tuple[Peripheral, ...] = ()
+    interrupts: tuple[str, ...] = ()
 
 
 def emulation_document(board: Board, facts: EmulationFacts, provenance: Provenance) -> Document:
@@ -61,6 +74,8 @@ def emulation_document(board: Board, facts: EmulationFacts, provenance: Provenan
         "fault": None if facts.fault is None else dict(facts.fault),
         "uart": facts.uart.decode("utf-8", "backslashreplace"),
         "functions": [{"name": name, "instructions": n} for name, n in functions],
+        "peripherals": [asdict(peripheral) for peripheral in facts.peripherals],
+        "interrupts": list(facts.interrupts),
     }
     speed = facts.instructions / facts.seconds if facts.seconds > 0 else 0.0
     pairs = (
@@ -79,6 +94,23 @@ def emulation_document(board: Board, facts: EmulationFacts, provenance: Provenan
         Line(f"{printable(facts.elf, 200)} on {board.name} ({board.core.name})", "title"),
         Facts("", pairs),
         Table("", columns, rows, note=note),
+        *_made_up(facts),
         told(provenance),
     ]
     return Document(tuple(blocks), data)
+
+
+def _made_up(facts: EmulationFacts) -> list[Line]:
+    """What the run cannot vouch for."""
+    told_of: list[Line] = []
+    if facts.interrupts:
+        names = ", ".join(facts.interrupts[:_SHOWN_REGISTERS])
+        told_of.append(Line(f"interrupts enabled, none delivered: {names}"))
+    if facts.peripherals:
+        polled = [f"{p.address:#010x}" for p in facts.peripherals if p.polled]
+        text = f"{len(facts.peripherals)} peripheral registers have no model and only remember what is written"
+        if polled:
+            more = f" and {len(polled) - _SHOWN_REGISTERS} more" if len(polled) > _SHOWN_REGISTERS else ""
+            text += f"; waits let through at {', '.join(polled[:_SHOWN_REGISTERS])}{more}"
+        told_of.append(Line(text))
+    return told_of

@@ -255,7 +255,8 @@ def run_model(built: Built, emulator: Emulator, samples: Sequence[Sample], *, la
         )
         result = emulator.run(built.planned.board, job)
         if result.fault is not None:
-            raise RunError(f"{model.name} on {built.planned.board.id}: {result.fault.message}")
+            more = "--stack-bytes gives it more" if result.fault.kind == "stack-overflow" else None
+            raise RunError(f"{model.name} on {built.planned.board.id}: {result.fault.message}", hint=more)
         results.append(result)
         outputs.append(_tensors(built, result, by_step if layers else {}))
     return Ran(built, tuple(samples), tuple(results), tuple(outputs))

@@ -195,6 +195,32 @@ def test_a_missing_toolchain_is_4(run: Run, monkeypatch: pytest.MonkeyPatch, tmp
     assert "hint: " in err
 
 
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (("--board", "mps3_corstone300_an547"), 2, "Helium"),
+        ((*BOARD, "--output", str(MODELS / "digits.tflite")), 2, "cannot write to"),
+    ],
+    ids=["core", "output"],
+)
+def test_what_cannot_work_is_told_before_compiling(
+    run: Run, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], code: int, words: str
+) -> None:
+    from tinydeploy import pipeline
+
+    monkeypatch.setattr(pipeline, "build_image", lambda *_, **__: pytest.fail("compiled"))
+    found, out, err = run("run", "digits", *args, "--no-verify")
+    assert (found, out) == (code, "")
+    assert words in err
+
+
+def test_a_stack_that_is_too_small_is_5_with_the_option(run: Run) -> None:
+    code, out, err = run("run", "digits", *BOARD, "--no-verify", "--stack-bytes", "64")
+    assert (code, out) == (5, "")
+    assert "the stack reaches down to" in err
+    assert "hint: --stack-bytes" in err
+
+
 def test_build_then_emulate(run: Run, tmp_path: Path) -> None:
     code, out, err = run("build", "digits", *BOARD, "-o", str(tmp_path), "--name", "dig", "--format", "json")
     assert (code, err) == (0, "")

@@ -92,12 +92,15 @@ def command(
         if path is None:
             pipeline.generate_library(planned)  # a network, which has no weights: it refuses
         require_fit(planned, hint="`tinydeploy plan` names the tensors to blame")
+        emulator = UnicornEmulator()
+        emulator.check(found)
+        if output is not None:
+            _make_folder(output)
         given = load_inputs(read, inputs) if inputs else random_inputs(read, seed, samples)
         answers = _ask_references(path, read, given, layers) if path and verify else None
         stage("compiling")
         built = pipeline.build_image(planned, Path(folder), toolchain=toolchain)
         stage("emulating")
-        emulator = UnicornEmulator()
         ran = pipeline.run_model(built, emulator, given, layers=layers)
         stage("comparing with the reference")
         runs, why_not = _wait(answers, layers)
@@ -227,6 +230,16 @@ def _verified(verification: Verification | None) -> VerifiedFacts | None:
     )
 
 
+def _make_folder(folder: Path) -> None:
+    """Made before the work, so that a mistake costs none of it."""
+    from tinydeploy.errors import UsageError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {error.strerror or error}") from error
+
+
 def _write_outputs(folder: Path, model: Model, ran: Ran) -> tuple[str, ...]:
     """One .npy for each output, in the model's order; several samples get one more leading axis."""
     import numpy as np
@@ -236,7 +249,6 @@ def _write_outputs(folder: Path, model: Model, ran: Ran) -> tuple[str, ...]:
 
     names = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for position, index in enumerate(model.outputs):
             arrays = [sample[index] for sample in ran.outputs]
             path = folder / f"{position}_{c_identifier(model.tensor(index).name, 'output')[:60]}.npy"

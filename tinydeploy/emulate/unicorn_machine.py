@@ -56,17 +56,27 @@ class UnicornEmulator:
         self._cache_dir = cache_dir
         self._on_output = on_output
 
-    def run(self, board: Board, job: Job) -> RunResult:
-        """Run the job to its end; a fault is in the result.
+    def check(self, board: Board) -> None:
+        """Raise what `run` would raise for any ELF: `MissingToolError` without Unicorn, `UsageError` for the core."""
+        self._unicorn()
+        core_model(board)
 
-        Raises `MissingToolError` without Unicorn, `UsageError` for an ELF or a job that does not fit the board.
-        """
+    @staticmethod
+    def _unicorn() -> Any:
         try:
             import unicorn
         except ImportError as missing:
             raise MissingToolError(
                 "the emulator needs Unicorn, which is not installed", hint="pip install 'tinydeploy[run]'"
             ) from missing
+        return unicorn
+
+    def run(self, board: Board, job: Job) -> RunResult:
+        """Run the job to its end; a fault is in the result.
+
+        Raises `MissingToolError` without Unicorn, `UsageError` for an ELF or a job that does not fit the board.
+        """
+        unicorn = self._unicorn()
         elf = read_elf(job.elf)
         machine = _Machine(board, job, elf, h.load_hook(self._cache_dir), self._on_output, unicorn)
         try:

@@ -6,6 +6,8 @@ Each sum uses figures of Arm's technical reference manuals (DDI0432 for Cortex-M
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.support.firmware import function, needs_any, needs_unicorn, run, variant
@@ -188,6 +190,18 @@ def test_every_figure_has_a_source() -> None:
             figure = getattr(timing, name)
             assert figure.source
             assert figure.value >= 0
+
+
+def test_the_documented_figures_are_these() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "timing.md").read_text(encoding="utf-8")
+    cores = ["cortex-m0", "cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m33", "cortex-m7"]
+    assert cores == list(TIMINGS)
+    for name in COST_NAMES:
+        figures = [getattr(TIMINGS[core], name) for core in cores]
+        cells = [
+            "–" if f.source.startswith("the core has no") else f"{f.value}{'' if f.verified else '?'}" for f in figures
+        ]
+        assert f"| `{name}` | {' | '.join(cells)} |\n" in text
 
 
 def test_other_cores_have_no_figures() -> None:

@@ -377,7 +377,7 @@ def quantized(scale: list[float], zero_point: list[int], axis: int = 0, **more: 
         (quantized([0.1], [-129]), "the zero point -129"),
         (quantized([0.1], [2**40]), f"the zero point {2**40}"),
         (quantized([0.1] * 3, [0] * 3, 4), "along axis 4"),
-        (quantized([0.1], [0], -1), "along axis -1"),
+        (quantized([0.1] * 3, [0] * 3, -1), "along axis -1"),
         (quantized([0.1] * 2, [0] * 2, 3), "2 scales along axis 3"),
         (quantized([0.1] * 3, [0] * 2, 3), "3 scales and 2 zero points"),
     ],

@@ -246,6 +246,20 @@ def test_float_models_are_read() -> None:
     assert model.tensors[w].data == np.arange(8, dtype="<f4").tobytes()
 
 
+def test_an_axis_that_chooses_nothing_is_not_looked_at() -> None:
+    """Converters of 2019 wrote the weights' axis on biases (TensorFlow Lite Micro's person_detect has such), and any axis
+    on tensors with one scale."""
+    g = writer.GraphBuilder()
+    x = g.tensor("x", (1, 4, 4, 2), scale=0.5, axis=9)
+    w = g.tensor("w", (1, 3, 3, 2), scale=[0.1, 0.2], axis=3, data=np.ones((1, 3, 3, 2)))
+    b = g.tensor("b", (2,), "int32", scale=[0.05, 0.1], axis=3, data=[1, 2])
+    y = g.tensor("y", (1, 4, 4, 2), scale=0.5)
+    g.op("DEPTHWISE_CONV_2D", [x, w, b], [y], padding="SAME", depth_multiplier=1)
+    model = parse_model(g.build([x], [y]))
+    axes = [t.quantization.axis for t in model.tensors if t.quantization is not None]
+    assert axes == [0, 3, 0, 0]
+
+
 def test_read_model_names_the_model_after_its_file(tmp_path: Path) -> None:
     path = tmp_path / "my model.tflite"
     path.write_bytes(writer.relu())

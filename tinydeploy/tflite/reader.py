@@ -324,6 +324,8 @@ class _Reader:
         axis = table.integer(QuantizationSlot.QUANTIZED_DIMENSION, 4)
         if len(zero_points) != len(scales):
             raise MalformedError(f"has {len(scales)} scales and {len(zero_points)} zero points")
+        if len(scales) == 1 or len(shape) == 1:
+            axis = 0  # nothing to choose from: old converters wrote the weights' axis on biases, and axes of no meaning
         if not 0 <= axis < max(len(shape), 1):
             raise MalformedError(f"is quantized along axis {axis}, its shape is {_shown(shape)}")
         if len(scales) > 1 and (not shape or len(scales) != shape[axis]):

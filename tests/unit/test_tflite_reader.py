@@ -247,7 +247,7 @@ def test_float_models_are_read() -> None:
 
 
 def test_an_axis_that_chooses_nothing_is_not_looked_at() -> None:
-    """Converters of 2019 wrote the weights' axis on biases (TensorFlow Lite Micro's person_detect has such), and any axis
+    """Converters of 2019 wrote the weights' axis on biases (TFLM's person_detect has such), and any axis
     on tensors with one scale."""
     g = writer.GraphBuilder()
     x = g.tensor("x", (1, 4, 4, 2), scale=0.5, axis=9)

@@ -34,12 +34,9 @@ def test_the_page_is_current() -> None:
     assert PAGE.read_text("utf-8") == page()
 
 
-def test_the_page_names_every_operator_that_runs() -> None:
-    text = PAGE.read_text("utf-8")
-    assert [
-        kind.opcode for kind in kinds() if kind.opcode.replace("_", "\\_") not in text and kind.opcode not in text
-    ] == []
-    assert "CONV" in text
+def test_the_page_names_every_operator() -> None:
+    text = PAGE.read_text("utf-8").replace("\\_", "_")
+    assert [kind.opcode for kind in kinds() if f"| {kind.opcode} |" not in text] == []
 
 
 if __name__ == "__main__":

@@ -53,9 +53,10 @@ def model_path(spec: str) -> Path | None:
         exists = False
     if exists:
         return Path(spec)
-    known = {entry.name: entry for entry in entries()}
-    if spec in known:
-        return known[spec].path
+    for listed in (_models(), entries()):  # networks are looked at only where no model is meant
+        known = {entry.name: entry for entry in listed}
+        if spec in known:
+            return known[spec].path
     from difflib import get_close_matches
 
     shown = printable(spec, 200)
@@ -67,12 +68,17 @@ def model_path(spec: str) -> Path | None:
 
 
 @cache
-def entries() -> tuple[ModelEntry, ...]:
-    """Models first, then networks, each sorted by name."""
+def _models() -> tuple[ModelEntry, ...]:
     from tinydeploy.ir.catalog import shipped_models
 
     shipped = sorted(shipped_models(), key=lambda model: model.name)
-    models = [ModelEntry(m.name, _first_sentence(m), m.path, m) for m in shipped if m.path.is_file()]
+    return tuple(ModelEntry(m.name, _first_sentence(m), m.path, m) for m in shipped if m.path.is_file())
+
+
+@cache
+def entries() -> tuple[ModelEntry, ...]:
+    """Models first, then networks, each sorted by name."""
+    models = _models()
     taken = {entry.name for entry in models}
     modules = sorted(p for p in (models_dir() / "networks").glob("*.py") if not p.stem.startswith("_"))
     return (*models, *(ModelEntry(p.stem, _about_network(p)) for p in modules if p.stem not in taken))

@@ -193,6 +193,21 @@ def test_start_up_imports_nothing_heavy(args: list[str]) -> None:
     assert "tinydeploy.ir" not in imported
 
 
+def test_a_plan_imports_only_what_it_needs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "tinydeploy", *"plan kws --board stm32f746 --format json".split()],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        cwd=ROOT,
+    )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "numpy" in imported
+    unneeded = {"numpy.ma", "numpy.testing", "rich", "jinja2", "difflib", "tempfile", "elftools", "unicorn", "ortools"}
+    assert not imported & unneeded
+
+
 def test_json_goes_to_standard_output_alone(run: Run) -> None:
     code, out, err = run("cost", "kws", "--format", "json")
     assert (code, err) == (0, "")

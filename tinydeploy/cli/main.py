@@ -6,7 +6,6 @@ import contextlib
 import errno
 import importlib
 import os
-import platform
 import sys
 import traceback
 from collections.abc import Sequence
@@ -160,6 +159,8 @@ def _bug() -> int:
 
 
 def _report() -> str:
+    import platform
+
     return (
         "hint: please report it with the lines above, the command and, if you can, the model "
         f"(tinydeploy {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()})"

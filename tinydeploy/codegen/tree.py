@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +38,8 @@ class SourceTree:
 
 
 def _replace(path: Path, text: str) -> None:
+    import tempfile  # slow to import, and planning needs none
+
     data = text.encode("utf-8")
     if path.is_file() and path.read_bytes() == data:
         return  # an unchanged file keeps its time stamp, for the user's build system

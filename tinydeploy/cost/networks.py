@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib.util import module_from_spec, spec_from_file_location
 
 from tinydeploy.errors import UsageError
@@ -22,6 +21,8 @@ def network(name: str) -> Model:
     """
     names = network_names()
     if name not in names:
+        from difflib import get_close_matches
+
         near = get_close_matches(name, names, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names)}"
         raise UsageError(f"no network is called '{name}'", hint=hint)

@@ -124,6 +124,28 @@ def test_branches_that_are_predicted_wrongly() -> None:
     assert many - few == 50 * (1 + 5 + 1) + 50 * (1 + 2)
 
 
+def test_code_that_is_written_anew_is_modelled_anew() -> None:
+    # 2 turns of nops with bx, 100 calls each: then the nops become loads, `ldr r3, [r0]`: 2 + 1 instead of 1 + 1
+    source = """
+    #include <stdint.h>
+    static uint16_t code[4] = {0xBF00, 0xBF00, 0x4770, 0x4770};
+    static volatile uint32_t *const marker = (uint32_t *)0xE000007Cu;
+    int main(void) {
+        int (*f)(uint32_t *) = (int (*)(uint32_t *))((uintptr_t)code + 1u);
+        uint32_t word = 0;
+        for (uint32_t round = 1; round <= 2; round++) {
+            *marker = round;
+            for (volatile int i = 0; i < 100; i++) f(&word);
+            *marker = 0xFFFFFFFFu;
+            ((volatile uint16_t *)code)[0] = ((volatile uint16_t *)code)[1] = 0x6803;
+        }
+        return 0;
+    }
+    """
+    steps = run(source, BOARDS["m4"], marker_address=MARKER).cycles_by_step
+    assert steps[2] - steps[1] == 100
+
+
 @pytest.mark.parametrize("core", ["m0+", "m3", "m4"])
 def test_steps_have_their_cycles(core: str) -> None:
     source = function(

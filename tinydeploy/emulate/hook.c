@@ -18,7 +18,7 @@
 #endif
 
 enum {
-    TD_VERSION = 4,
+    TD_VERSION = 5,
     TD_MAX_REGIONS = 32,
     TD_MAX_STEPS = 65536,
     TD_PORT_WORK = 256 /* a port access counts as so many instructions towards the next heartbeat */
@@ -71,6 +71,7 @@ typedef struct {
     uint32_t taken_more; /* cycles more when the branch at its end is taken */
     uint32_t entry_more; /* cycles more when a branch leads here */
     uint32_t predictor;  /* of the branch at its end: TD_PREDICTS and a saturating counter; 0 when there is none */
+    uint32_t code;       /* a checksum of the instructions whose cycles these are, never 0 */
 } td_block;
 
 typedef struct {
@@ -308,7 +309,7 @@ static uint32_t branch_cycles(const td_state *s, td_block *from, const td_block 
 }
 
 static void decode(const td_state *s, td_block *block) {
-    uint32_t at = block->address, end = block->address + block->size, count = 0, conditional = 0, learnt;
+    uint32_t at = block->address, end = block->address + block->size, count = 0, conditional = 0, code = 0;
     int32_t sp = 0, low = 0;
     uint32_t flags = 0;
     const td_region *region = region_of(s, at);
@@ -322,6 +323,8 @@ static void decode(const td_state *s, td_block *block) {
             length = 4;
         }
         count++;
+        code = (code ^ a) * 16777619u; /* FNV-1a, by halfwords */
+        code = (code ^ b) * 16777619u;
         if (!(flags & TD_STACK_DYNAMIC)) {
             if (!stack_change(a, b, &change) || (conditional && change != 0)) {
                 flags |= TD_STACK_DYNAMIC;
@@ -352,9 +355,9 @@ static void decode(const td_state *s, td_block *block) {
         flags |= TD_IS_TRAP;
     block->flags = flags;
     block->rewritable = region == NULL || region->writable;
-    learnt = block->predictor;
-    block->cycles = model_cycles(s, block->address, end, block);
-    if (learnt & block->predictor & TD_PREDICTS) block->predictor = learnt; /* decoded anew */
+    code |= 1;
+    if (code != block->code) block->cycles = model_cycles(s, block->address, end, block);
+    block->code = code;
 }
 
 static uint32_t slot_of(const td_state *s, uint32_t address) {
@@ -395,7 +398,7 @@ static uint32_t find(td_state *s, uint32_t address, uint32_t size) {
     s->blocks[s->block_total].address = address;
     s->blocks[s->block_total].size = size;
     s->blocks[s->block_total].next = TD_NO_STEP;
-    s->blocks[s->block_total].predictor = 0;
+    s->blocks[s->block_total].predictor = s->blocks[s->block_total].code = 0;
     s->blocks[s->block_total].taken_more = s->blocks[s->block_total].entry_more = 0;
     decode(s, &s->blocks[s->block_total]);
     insert(s, s->block_total);

@@ -27,7 +27,7 @@ from typing import Any
 from tinydeploy.emulate.timing import COST_NAMES
 from tinydeploy.errors import MissingToolError
 
-_VERSION = 4
+_VERSION = 5
 _SOURCE = Path(__file__).with_name("hook.c")
 _HEADER = Path(__file__).with_name("timing.h")
 
@@ -71,6 +71,7 @@ class HookBlock(ctypes.Structure):
         ("taken_more", ctypes.c_uint32),
         ("entry_more", ctypes.c_uint32),
         ("predictor", ctypes.c_uint32),
+        ("code", ctypes.c_uint32),
     )
 
 

@@ -17,7 +17,18 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), str(ROOT)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(folder),
+        str(ROOT),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (found,) = folder.glob("*.whl")
@@ -41,7 +52,9 @@ def test_the_wheel_runs_the_main_job_elsewhere(wheel: Path, tmp_path: Path) -> N
         return done.stdout
 
     assert str(site) in run("-c", "import tinydeploy; print(tinydeploy.__file__)")
-    answer = json.loads(run("-m", "tinydeploy", "run", "digits", "--board", "stm32f746", "--no-verify", "--format", "json"))
+    answer = json.loads(
+        run("-m", "tinydeploy", "run", "digits", "--board", "stm32f746", "--no-verify", "--format", "json")
+    )
     assert answer["run"]["instructions"] > 20_992  # at the least one for each MAC
     assert str(site) in answer["model"]["path"]
     assert "alexnet" in run("-m", "tinydeploy", "models")

@@ -23,9 +23,7 @@ def split() -> tuple[Floats, Floats, NDArray[np.int64], NDArray[np.int64]]:
     """(train images, test images, train labels, test labels); images (n, 8, 8, 1) in [0, 1], stratified, seeded."""
     digits = load_digits()
     images = (digits.images[..., None] / 16.0).astype(np.float32)
-    parts = train_test_split(
-        images, digits.target, test_size=TEST_SHARE, random_state=SEED, stratify=digits.target
-    )
+    parts = train_test_split(images, digits.target, test_size=TEST_SHARE, random_state=SEED, stratify=digits.target)
     return parts[0], parts[1], parts[2].astype(np.int64), parts[3].astype(np.int64)
 
 

@@ -41,12 +41,8 @@ def everything(image: Any, vector: Any) -> dict[str, Any]:
     w = Weights(SEED)
     nn, raw = tf.nn, tf.raw_ops
 
-    def conv(
-        x: Any, kernel: Any, strides: tuple[int, int], padding: str, dilation: tuple[int, int] = (1, 1)
-    ) -> Any:
-        y = raw.Conv2D(
-            input=x, filter=kernel, strides=[1, *strides, 1], padding=padding, dilations=[1, *dilation, 1]
-        )
+    def conv(x: Any, kernel: Any, strides: tuple[int, int], padding: str, dilation: tuple[int, int] = (1, 1)) -> Any:
+        y = raw.Conv2D(input=x, filter=kernel, strides=[1, *strides, 1], padding=padding, dilations=[1, *dilation, 1])
         return nn.bias_add(y, w.values(kernel.shape[-1]))
 
     def depthwise(x: Any, kernel: Any, strides: int, padding: str, dilation: tuple[int, int] = (1, 1)) -> Any:

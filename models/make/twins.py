@@ -78,16 +78,12 @@ def autoencoder() -> Any:
     for units in (128, 128, 128, 128, 8, 128, 128, 128, 128):
         x = _norm(keras.layers.Dense(units, kernel_initializer="he_normal")(x))
     # A bias that is not zero: the converter drops one that is, and the benchmark's last layer has one.
-    last = keras.layers.Dense(
-        640, bias_initializer=keras.initializers.RandomNormal(0.0, 0.3), name="reconstruction"
-    )
+    last = keras.layers.Dense(640, bias_initializer=keras.initializers.RandomNormal(0.0, 0.3), name="reconstruction")
     return keras.Model(spectrogram, last(x), name="ad")
 
 
 def _weights(seed: int) -> str:
-    return (
-        f"random (He initialization, seed {seed}), batch normalization settled on synthetic data: not trained"
-    )
+    return f"random (He initialization, seed {seed}), batch normalization settled on synthetic data: not trained"
 
 
 def make_kws() -> Made:
@@ -96,9 +92,7 @@ def make_kws() -> Made:
     convert.start(seed)
     rng = np.random.default_rng(seed)
     model = ds_cnn()
-    samples = (convert.random_fields(rng, CALIBRATION_SAMPLES, 49, 10, 1) - np.float32(0.45)) * np.float32(
-        145
-    )
+    samples = (convert.random_fields(rng, CALIBRATION_SAMPLES, 49, 10, 1) - np.float32(0.45)) * np.float32(145)
     convert.settle_batch_norm(model, samples, rng)
     convert.spread_logits(model, samples, layer="logits", spread=2.0)
     return Made(

@@ -48,9 +48,9 @@ def shrinking(draw: st.DrawFn, most: int = 7) -> list[Buffer]:
     return buffers
 
 
-instances = st.lists(
-    st.tuples(st.integers(1, 9), st.integers(0, 7), st.integers(1, 4)), min_size=1, max_size=6
-).map(lambda rows: [Buffer(i, size, at, at + life, (i,), alignment=1) for i, (size, at, life) in enumerate(rows)])
+instances = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 7), st.integers(1, 4)), min_size=1, max_size=6).map(
+    lambda rows: [Buffer(i, size, at, at + life, (i,), alignment=1) for i, (size, at, life) in enumerate(rows)]
+)
 
 
 @settings(max_examples=60)

@@ -161,7 +161,7 @@ BAD = [
     ('name = "Toy board"', 'name = "  "', "name", "is empty"),
     ('name = "Toy board"', 'name = "two\\nlines"', "name", "one line"),
     ('name = "Toy board"', f'name = "{"x" * 2000}"', "name", "longer than"),
-    ('mcu = "TOY1"', 'mcu = 1979-05-27', "mcu", "not a date"),
+    ('mcu = "TOY1"', "mcu = 1979-05-27", "mcu", "not a date"),
     ('aliases = ["toy1"]', 'aliases = "toy1"', "aliases", "must be a list, not a string"),
     ('aliases = ["toy1"]', 'aliases = ["toy1", "toy1"]', "aliases", "twice"),
     ('aliases = ["toy1"]', 'aliases = ["toy"]', "aliases", "own id"),
@@ -245,9 +245,10 @@ def test_unknown_key_suggests(tmp_path: Path) -> None:
 
 
 def test_tables_of_the_wrong_shape(tmp_path: Path) -> None:
-    assert "core: must be a table, not an integer" in _refusal(
-        tmp_path, "core = 1\n" + re.sub(r"\[core\].*?(?=\[clock\])", "", GOOD, flags=re.DOTALL)
-    ).message
+    assert (
+        "core: must be a table, not an integer"
+        in _refusal(tmp_path, "core = 1\n" + re.sub(r"\[core\].*?(?=\[clock\])", "", GOOD, flags=re.DOTALL)).message
+    )
     head = GOOD[: GOOD.index("[[region]]")]
     assert "region: missing" in _refusal(tmp_path, head).message
     assert "region: is empty" in _refusal(tmp_path, "region = []\n" + head).message
@@ -265,7 +266,7 @@ def test_tables_of_the_wrong_shape(tmp_path: Path) -> None:
         (b"", "missing"),
         (b"\xff\xfe\x00", "not UTF-8 text (byte 0)"),
         (b"id = 'toy'\n\xc3(", "not UTF-8 text (byte 11)"),
-        (b"id = \"a\"\nid = \"b\"\n", "not valid TOML"),
+        (b'id = "a"\nid = "b"\n', "not valid TOML"),
         (b"id = \n", "not valid TOML"),
         (b"\x00" * 100, "not valid TOML"),
         (b"x = " + b"[" * 50_000, "nested too deeply"),

@@ -97,9 +97,7 @@ def test_a_twin_has_the_layers_of_the_original_and_none_of_its_weights(name: str
             # RESHAPE's shape stands as an option, a constant or both; the output's shape says it all.
             attrs = None if op.opcode == "RESHAPE" else op.attrs
             tensors = [None if i < 0 else model.tensor(i) for i in op.inputs]
-            inputs = [
-                t and (t.shape, t.dtype, t.quantization and len(t.quantization.scales)) for t in tensors
-            ]
+            inputs = [t and (t.shape, t.dtype, t.quantization and len(t.quantization.scales)) for t in tensors]
             yield op.opcode, attrs, inputs, model.output_of(op).shape
 
     assert list(layers(ours)) == list(layers(theirs))
@@ -143,9 +141,7 @@ def test_the_accuracy_of_digits_is_what_the_catalogue_says() -> None:
     """Measured again: the same held-out images, from scikit-learn, on both reference interpreters."""
     needs("ai_edge_litert")
     needs("tflite_micro")
-    datasets = pytest.importorskip(
-        "sklearn.datasets", reason="pip install 'tinydeploy[test]' for scikit-learn"
-    )
+    datasets = pytest.importorskip("sklearn.datasets", reason="pip install 'tinydeploy[test]' for scikit-learn")
     from sklearn.model_selection import train_test_split
 
     stated = CATALOG["digits"].accuracy

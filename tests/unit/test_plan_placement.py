@@ -31,8 +31,6 @@ def assert_disjoint(buffers: list[Buffer], placed: Placed) -> None:
         assert not spans or (spans[0][0] >= 0 and spans[-1][1] <= placed.arena_bytes)
 
 
-
-
 def test_a_chain_alternates_between_two_ends() -> None:
     buffers = buffers_of(*((100 + i % 3, i, i + 2) for i in range(20)), alignment=16)
     placed = place(buffers)

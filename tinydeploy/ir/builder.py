@@ -179,9 +179,7 @@ class NetworkBuilder:
             x,
             *self._bias(label, filters, bias),
         )
-        return self._append(
-            "TRANSPOSE_CONV", label, inputs, shape, TransposeConvAttrs(padding, s_h, s_w, activation)
-        )
+        return self._append("TRANSPOSE_CONV", label, inputs, shape, TransposeConvAttrs(padding, s_h, s_w, activation))
 
     def linear(
         self,
@@ -235,9 +233,7 @@ class NetworkBuilder:
         """AVERAGE_POOL_2D; the stride is the window's size unless given."""
         return self._pool("AVERAGE_POOL_2D", x, window, stride, padding, activation, name)
 
-    def mean(
-        self, x: Tensor, axes: Sequence[int], *, keep_axes: bool = False, name: str | None = None
-    ) -> Tensor:
+    def mean(self, x: Tensor, axes: Sequence[int], *, keep_axes: bool = False, name: str | None = None) -> Tensor:
         """MEAN over `axes`; they stay with extent 1 under `keep_axes`."""
         label = self._label("mean", name)
         self._own(label, x)
@@ -256,21 +252,15 @@ class NetworkBuilder:
 
     # ------------------------------------------------------------------ element-wise
 
-    def add(
-        self, a: Tensor, b: Tensor, *, activation: Activation = Activation.NONE, name: str | None = None
-    ) -> Tensor:
+    def add(self, a: Tensor, b: Tensor, *, activation: Activation = Activation.NONE, name: str | None = None) -> Tensor:
         """ADD, with broadcasting."""
         return self._binary("ADD", a, b, activation, name)
 
-    def sub(
-        self, a: Tensor, b: Tensor, *, activation: Activation = Activation.NONE, name: str | None = None
-    ) -> Tensor:
+    def sub(self, a: Tensor, b: Tensor, *, activation: Activation = Activation.NONE, name: str | None = None) -> Tensor:
         """SUB, with broadcasting."""
         return self._binary("SUB", a, b, activation, name)
 
-    def mul(
-        self, a: Tensor, b: Tensor, *, activation: Activation = Activation.NONE, name: str | None = None
-    ) -> Tensor:
+    def mul(self, a: Tensor, b: Tensor, *, activation: Activation = Activation.NONE, name: str | None = None) -> Tensor:
         """MUL, with broadcasting."""
         return self._binary("MUL", a, b, activation, name)
 
@@ -324,9 +314,7 @@ class NetworkBuilder:
         known = prod(n for n in shape if n != -1)
         wanted = tuple(x.elements // known if n == -1 and known > 0 else n for n in shape)
         if list(shape).count(-1) > 1 or any(n < 1 for n in wanted) or prod(wanted) != x.elements:
-            raise self._error(
-                label, f"{x.elements} elements of shape {x.shape} cannot take shape {tuple(shape)}"
-            )
+            raise self._error(label, f"{x.elements} elements of shape {x.shape} cannot take shape {tuple(shape)}")
         return self._append("RESHAPE", label, (x,), wanted, ReshapeAttrs(wanted))
 
     def flatten(self, x: Tensor, *, name: str | None = None) -> Tensor:
@@ -337,13 +325,9 @@ class NetworkBuilder:
         """PAD with zeros: (before, after) for each axis."""
         label = self._label("pad", name)
         if len(paddings) != len(x.shape) or any(min(p) < 0 for p in paddings):
-            raise self._error(
-                label, f"{len(x.shape)} pairs of (before, after) are needed, not {tuple(paddings)}"
-            )
+            raise self._error(label, f"{len(x.shape)} pairs of (before, after) are needed, not {tuple(paddings)}")
         shape = tuple(n + before + after for n, (before, after) in zip(x.shape, paddings, strict=True))
-        table = self._integers(
-            f"{label}/paddings", [n for pair in paddings for n in pair], (len(paddings), 2)
-        )
+        table = self._integers(f"{label}/paddings", [n for pair in paddings for n in pair], (len(paddings), 2))
         return self._append("PAD", label, (x, table), shape, NoAttrs())
 
     def transpose(self, x: Tensor, axes: Sequence[int], *, name: str | None = None) -> Tensor:

@@ -41,12 +41,8 @@ class _Pool2D(OperatorKind):
         """(top, left)."""
         a = cast(Pool2DAttrs, op.attrs)
         source, output, explicit = model.tensor(op.inputs[0]), model.output_of(op), a.explicit_padding
-        top, _ = window_padding(
-            source.shape[1], output.shape[1], a.filter_h, a.stride_h, 1, a.padding, explicit[:2]
-        )
-        left, _ = window_padding(
-            source.shape[2], output.shape[2], a.filter_w, a.stride_w, 1, a.padding, explicit[2:]
-        )
+        top, _ = window_padding(source.shape[1], output.shape[1], a.filter_h, a.stride_h, 1, a.padding, explicit[:2])
+        left, _ = window_padding(source.shape[2], output.shape[2], a.filter_w, a.stride_w, 1, a.padding, explicit[2:])
         return top, left
 
     def check(self, model: Model, op: Operator) -> None:

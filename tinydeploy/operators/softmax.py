@@ -34,9 +34,7 @@ def exp_table(input_scale: float, beta: float) -> list[int]:
         raise ValueError(f"scale · beta is {beta * input_scale:g}, which is too small")
     multiplier, shift = quantize_multiplier_above_one(real)
     entries = min(input_radius(_INTEGER_BITS, shift) + 1, 256)
-    return [
-        exp_on_negative_values(high_mul(wrap32(-d << shift), multiplier), _INTEGER_BITS) for d in range(entries)
-    ]
+    return [exp_on_negative_values(high_mul(wrap32(-d << shift), multiplier), _INTEGER_BITS) for d in range(entries)]
 
 
 def quantize_multiplier_above_one(real: float) -> tuple[int, int]:

@@ -116,9 +116,7 @@ def fit(
     sram_parts = _parts(kinds, arena=plan.arena_bytes, stack=stack_bytes, static=static_bytes)
     flash_parts = _parts(kinds, weights=weights_bytes, code=code_bytes)
     free = max(0, board.ram.bytes - stack_bytes - static_bytes)
-    shrinks = tuple(
-        _shrink(plan, step, live - free) for step, live in enumerate(plan.live_bytes) if live > free
-    )
+    shrinks = tuple(_shrink(plan, step, live - free) for step, live in enumerate(plan.live_bytes) if live > free)
     return Fit(
         board=board.id,
         sram=_total("SRAM", sram_parts, board.ram.bytes),

@@ -27,9 +27,7 @@ class Placed:
     proof: Proof
 
 
-def place(
-    buffers: Sequence[Buffer], *, local_visits: int = LOCAL_VISITS, exact_visits: int = EXACT_VISITS
-) -> Placed:
+def place(buffers: Sequence[Buffer], *, local_visits: int = LOCAL_VISITS, exact_visits: int = EXACT_VISITS) -> Placed:
     """Place the buffers into one arena, as small as can be found with the given effort.
 
     Two buffers that live at one step never overlap at it; each offset is a multiple of its buffer's alignment.
@@ -94,9 +92,7 @@ def _rankings(shape: Shape) -> tuple[list[int], list[int]]:
     return by_crowding, by_time
 
 
-def _search(
-    shape: Shape, best: list[int], bound: int, ranking: list[int], visits: int
-) -> tuple[list[int], bool]:
+def _search(shape: Shape, best: list[int], bound: int, ranking: list[int], visits: int) -> tuple[list[int], bool]:
     """The exact search: first for the lower bound, then below what there is; and whether it came to its end."""
     search = _Exact(shape, ranking, visits)
     found = search.solve(bound)
@@ -184,10 +180,7 @@ def _crowding(shape: Shape) -> list[int]:
         for left, right, size in pieces:
             for i in range(slot[left], slot[right]):
                 alive[i] += size
-    return [
-        max(alive[slot[first] : slot[end]], default=0)
-        for first, end in zip(shape.first, shape.end, strict=True)
-    ]
+    return [max(alive[slot[first] : slot[end]], default=0) for first, end in zip(shape.first, shape.end, strict=True)]
 
 
 def _greedy(shape: Shape, order: Sequence[int]) -> list[int]:

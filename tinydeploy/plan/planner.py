@@ -44,9 +44,7 @@ def make_plan(
         proof=placed.proof,
         peak=_peak(problem, live),
         live_bytes=live,
-        scratch_offsets={
-            b.scratch_of: placed.offsets[b.id] for b in problem.buffers if b.scratch_of is not None
-        },
+        scratch_offsets={b.scratch_of: placed.offsets[b.id] for b in problem.buffers if b.scratch_of is not None},
     )
     validate(model, plan, memory_of=memory_of)
     return plan

@@ -164,8 +164,7 @@ def _overwritten(
         needed_later = any(ranges[t][1] > step + 1 or t in model.outputs for t in group)
         # the same bytes may also come in at a position that the operator reads in another order
         read_otherwise = any(
-            home.get(index) is group and other not in memory.in_place
-            for other, index in enumerate(op.inputs)
+            home.get(index) is group and other not in memory.in_place for other, index in enumerate(op.inputs)
         )
         if not needed_later and not read_otherwise:
             return source.index

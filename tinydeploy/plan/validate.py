@@ -32,9 +32,7 @@ ELEMENT_WISE = frozenset(
 )  # fmt: skip
 
 
-def validate(
-    model: Model, plan: Plan, *, memory_of: Callable[[Model, Operator], Memory] | None = None
-) -> None:
+def validate(model: Model, plan: Plan, *, memory_of: Callable[[Model, Operator], Memory] | None = None) -> None:
     """Return if running `plan` computes what `model` says and all that the plan claims is so.
 
     `memory_of` says how much scratch an operator needs (by default its kind does); nothing else is asked of it: which

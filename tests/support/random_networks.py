@@ -15,10 +15,15 @@ import numpy as np
 
 from tests.support.random_models import pick
 from tests.support.tflite_writer import GraphBuilder
+from tinydeploy.operators.registry import kinds
 
 Rng = np.random.Generator
 MOST_ELEMENTS = 3000  # of one tensor
 _UNIFORM_RMS = 73.9  # of int8 values drawn evenly
+_KNOWN = frozenset(kind.opcode for kind in kinds() if kind.runs)
+_FUNCTIONS = tuple(
+    name for name in ("LOGISTIC", "TANH", "RELU", "RELU6", "LEAKY_RELU", "HARD_SWISH", "QUANTIZE") if name in _KNOWN
+)
 
 
 @dataclass(frozen=True)
@@ -328,10 +333,12 @@ class _Grower:
         keep = self.chance(0.5) if keep is None else keep
         shape = [1 if i in axes else n for i, n in enumerate(source.shape) if keep or i not in axes]
         count = prod(source.shape[a] for a in axes)
-        rms = source.rms / count**0.3
+        most = "REDUCE_MAX" in _KNOWN and value is None and self.chance(0.3)
+        rms = source.rms if most else source.rms / count**0.3
         named = [a - rank if self.chance(0.2) else a for a in axes]
         inputs = [source.index, self.constant(f"a{len(self.g.graph.tensors)}", named)]
-        return self.add("MEAN", inputs, self.tensor(shape, self.fresh_quant(rms), rms), keep_dims=keep)
+        output = self.tensor(shape, source.quant if most else self.fresh_quant(rms), rms)
+        return self.add("REDUCE_MAX" if most else "MEAN", inputs, output, keep_dims=keep)
 
     def op_pad(self) -> Value | None:
         source = self.some(lambda v: 1 <= len(v.shape) <= 5)
@@ -435,11 +442,14 @@ class _Grower:
         source = self.some()
         if source is None:
             return None
-        kind = pick(self.rng, ("LOGISTIC", "TANH", "RELU", "RELU6", "HARD_SWISH", "QUANTIZE"))
+        kind = pick(self.rng, _FUNCTIONS)
         if kind == "LOGISTIC":
             return self.op_logistic(source)
         if kind == "TANH":
             output = self.tensor(source.shape, (1 / 128, 0), min(source.rms, 0.9))
+        elif kind == "LEAKY_RELU":
+            output = self.tensor(source.shape, self.fresh_quant(source.rms * 0.8), source.rms * 0.8)
+            return self.add(kind, [source.index], output, alpha=float(self.rng.choice([0.01, 0.1, 0.3])))
         elif kind in ("RELU", "RELU6"):
             # TensorFlow Lite Micro's RELU6 only clamps
             rms = source.rms * 0.7

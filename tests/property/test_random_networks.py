@@ -94,7 +94,7 @@ def test_the_shapes_of_graphs_that_are_promised() -> None:
 @needs_gcc
 @pytest.mark.parametrize("board", ["stm32l4r5", "stm32g0b1"])
 def test_random_networks_on_boards(board: str, tmp_path: Path) -> None:
-    """On a Cortex-M4 with the DSP extension and on a Cortex-M0+, every layer."""
+    """On a Cortex-M4 with the DSP extension and on a Cortex-M0+."""
     pytest.importorskip("tflite_micro", reason="pip install 'tinydeploy[verify]'")
     from tinydeploy.boards import find_board
     from tinydeploy.emulate import UnicornEmulator

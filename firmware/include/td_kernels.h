@@ -20,6 +20,7 @@
 #include "td_mul.h"
 #include "td_pad.h"
 #include "td_quantize.h"
+#include "td_reduce_max.h"
 #include "td_softmax.h"
 #include "td_transpose.h"
 

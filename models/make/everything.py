@@ -57,7 +57,7 @@ def everything(image: Any, vector: Any) -> dict[str, Any]:
 
     # Convolutions: stride 2 with uneven borders, depth multiplier 2, groups, dilation, unequal strides, even kernel.
     a = nn.relu6(conv(image, w.filters(3, 3, 3, 8), (2, 2), "SAME"))  # 5×4×8
-    b = nn.relu(depthwise(a, w.filters(3, 3, 8, 2, fan_in=9), 1, "SAME"))  # 5×4×16
+    b = nn.leaky_relu(depthwise(a, w.filters(3, 3, 8, 2, fan_in=9), 1, "SAME"), 0.2)  # 5×4×16
     c = conv(b, w.filters(3, 3, 4, 12), (1, 1), "SAME")  # 4 groups, 5×4×12
     d = conv(a, w.filters(3, 3, 8, 12), (1, 1), "SAME", (2, 2))
     # 5×5×3, no activation, values beyond 6 for the RELU6 below
@@ -93,11 +93,12 @@ def everything(image: Any, vector: Any) -> dict[str, Any]:
     s = nn.relu6(tf.transpose(q, [0, 2, 1, 3]))  # 7×5×6
     t = tf.transpose(tf.reshape(wide, [5, 5, 3]), [2, 0, 1])  # 3×5×5
 
-    # Means over odd axes, kept and dropped.
+    # Means over odd axes, kept and dropped, and a maximum.
     rows = tf.reduce_mean(e, axis=1)  # 1×4×12
     channels = tf.reduce_mean(s, axis=3)  # 1×7×5
     corner = tf.reduce_mean(q, axis=[1, 3], keepdims=True)  # 1×1×7×1
     smooth = nn.avg_pool2d(tf.expand_dims(channels, 3), (3, 3), (2, 2), "VALID")  # 1×3×2×1
+    peaks = tf.reduce_max(g, axis=[1, 2], keepdims=True)  # 1×1×1×12
     squeezed = tf.reduce_mean(e, axis=[1, 2], keepdims=True)  # 1×1×1×12
 
     # Squeeze and excite: dense on rank 2, broadcast MUL of 1×1×C over H×W.
@@ -117,7 +118,7 @@ def everything(image: Any, vector: Any) -> dict[str, Any]:
             steps,
             tf.reshape(p, [1, 24]),
             tf.reshape(o, [1, 20]),
-            tf.reshape(rows, [1, 48]),
+            tf.reshape(rows - tf.squeeze(peaks, [1]), [1, 48]),
             tf.squeeze(y, [1, 3]),
             tf.reshape(tf.squeeze(smooth, [3]), [1, 6]),
         ],

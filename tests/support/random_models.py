@@ -192,20 +192,33 @@ def max_pool_2d(rng: Rng) -> bytes:
     return _pool(rng, "MAX_POOL_2D")
 
 
-def mean(rng: Rng) -> bytes:
-    """MEAN over any axes, some named twice or from the end; of five axes, neighbours."""
+def _axes(rng: Rng) -> tuple[tuple[int, ...], list[int]]:
+    """A shape and any of its axes, some named twice or from the end; of five axes, neighbours."""
     rank = int(rng.integers(1, 6))
     shape = shape_of(rng, rank)
     if rank == 5:
         at = int(rng.integers(1, 4))
-        return writer.mean(shape, [at, at + 1][: int(rng.integers(1, 3))], quant_in=quant(rng), quant_out=quant(rng))
+        return shape, [at, at + 1][: int(rng.integers(1, 3))]
     axes = [int(a) - (rank if rng.random() < 0.3 else 0) for a in range(rank) if rng.random() < 0.5]
     axes = axes or [int(rng.integers(rank))]
     if rng.random() < 0.2:
         axes.append(axes[0])
+    return shape, axes
+
+
+def mean(rng: Rng) -> bytes:
+    """MEAN over any axes."""
+    shape, axes = _axes(rng)
     first = quant(rng)
     output = (float(np.float32(first[0] * np.exp(rng.uniform(-3, 1.5)))), quant(rng)[1])
     return writer.mean(shape, axes, bool(rng.random() < 0.5), quant_in=first, quant_out=output)
+
+
+def reduce_max(rng: Rng) -> bytes:
+    """REDUCE_MAX over any axes."""
+    shape, axes = _axes(rng)
+    first = quant(rng)
+    return writer.mean(shape, axes, bool(rng.random() < 0.5), quant_in=first, quant_out=first, opcode="REDUCE_MAX")
 
 
 def pad(rng: Rng) -> bytes:
@@ -323,6 +336,15 @@ def relu6(rng: Rng) -> bytes:
     return writer.relu6(_all_values(rng), quant_in=quant(rng), quant_out=quant(rng))
 
 
+def leaky_relu(rng: Rng) -> bytes:
+    """LEAKY_RELU with any slope from 0 to above 1, also such that a factor would be 3/2 in single precision."""
+    first, second = quant(rng), quant(rng)
+    if rng.random() < 0.3:
+        first = (float(np.float32(1.5 * np.float32(second[0]))), first[1])
+    alpha = (0.0, 0.01, 0.1, 0.3, 1.0, float(rng.uniform(0, 3)))[int(rng.integers(6))]
+    return writer.unary("LEAKY_RELU", _all_values(rng), quant_in=first, quant_out=second, alpha=alpha)
+
+
 def hard_swish(rng: Rng) -> bytes:
     """HARD_SWISH."""
     first = quant(rng, 1e-2, 0.5)
@@ -381,8 +403,8 @@ def far_scales(rng: Rng, opcode: str) -> bytes:
 MAKERS: dict[str, Callable[[Rng], bytes]] = {
     f.__name__: f
     for f in (
-        conv_2d, depthwise_conv_2d, fully_connected, add, sub, mul, average_pool_2d, max_pool_2d, mean, pad, padv2,
-        reshape, squeeze, expand_dims, concatenation, transpose, softmax, logistic, tanh, relu, relu6, hard_swish,
-        quantize, requantize, dequantize,
+        conv_2d, depthwise_conv_2d, fully_connected, add, sub, mul, average_pool_2d, max_pool_2d, mean, reduce_max, pad,
+        padv2, reshape, squeeze, expand_dims, concatenation, transpose, softmax, logistic, tanh, relu, relu6,
+        leaky_relu, hard_swish, quantize, requantize, dequantize,
     )
 }  # fmt: skip

@@ -440,13 +440,13 @@ def _plain(g: GraphBuilder, name: str, shape: Sequence[int], dtype: str, quant: 
 
 def mean(
     shape: Sequence[int] = (1, 5, 4, 3), axes: Sequence[int] = (1, 2), keep_dims: bool = False,
-    *, quant_in: Quant = IN, quant_out: Quant = OUT,
+    *, quant_in: Quant = IN, quant_out: Quant = OUT, opcode: str = "MEAN",
 ) -> bytes:  # fmt: skip
-    """One MEAN over constant axes."""
+    """One MEAN or another reduction over constant axes."""
     normal = {a % len(shape) for a in axes}
     out = [1 if i in normal else n for i, n in enumerate(shape) if keep_dims or i not in normal]
     return unary(
-        "MEAN", shape, out, quant_in=quant_in, quant_out=quant_out, constants=[list(axes)], version=2,
+        opcode, shape, out, quant_in=quant_in, quant_out=quant_out, constants=[list(axes)], version=2,
         keep_dims=keep_dims,
     )  # fmt: skip
 

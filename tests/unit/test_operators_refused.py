@@ -10,6 +10,7 @@ import pytest
 
 from tests.support import tflite_writer as writer
 from tests.support.tflite_writer import IN, GraphBuilder, Quant
+from tinydeploy.codegen import check_supported
 from tinydeploy.errors import UnsupportedModelError
 from tinydeploy.operators.registry import kind_of
 from tinydeploy.tflite import parse_model
@@ -236,3 +237,18 @@ def test_another_conversion_is_told_how_to_convert(dtype: str) -> None:
     with pytest.raises(UnsupportedModelError) as caught:
         check(op_of("RELU", [(1, 4)], (1, 4), dtypes=(dtype, dtype)))
     assert "TFLITE_BUILTINS_INT8" in str(caught.value.hint)
+
+
+def test_what_an_open_batch_brings_is_told_how_to_avoid() -> None:
+    """Keras' dilated convolutions, where the batch is open."""
+    model = parse_model(op_of("SPACE_TO_BATCH_ND", [(1, 4, 4, 1)], (4, 2, 2, 1), constants=[[2, 2], [[0, 0], [0, 0]]]))
+    with pytest.raises(UnsupportedModelError, match=r"operator 0 \(SPACE_TO_BATCH_ND\): .* no kernel") as caught:
+        check_supported(model)
+    assert "batch_shape" in str(caught.value.hint)
+
+
+def test_a_negative_slope_and_two_scales_are_refused() -> None:
+    with pytest.raises(UnsupportedModelError, match=r"negative slope, -0\.5"):
+        check(op_of("LEAKY_RELU", [(1, 4)], (1, 4), alpha=-0.5))
+    with pytest.raises(UnsupportedModelError, match="same scale and zero point"):
+        check(op_of("REDUCE_MAX", [(1, 4, 3)], (1, 3), constants=[[1]], quant_out=(0.75, 1)))

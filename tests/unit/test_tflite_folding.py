@@ -11,7 +11,7 @@ pytest.importorskip("ai_edge_litert", reason="pip install 'tinydeploy[verify]' f
 
 from tests.support.tflite_writer import GraphBuilder
 from tinydeploy.codegen import check_supported
-from tinydeploy.ir import Model
+from tinydeploy.ir import Model, PackAttrs, StridedSliceAttrs
 from tinydeploy.tflite import parse_model
 
 
@@ -126,3 +126,17 @@ def test_values_of_the_input_are_not_known() -> None:
     g.op("CONCATENATION", [x, x], [z], axis=0)
     model = parse_model(g.build(inputs=[x], outputs=[y, z]))
     assert len(model.operators) == 2
+
+
+def test_options_are_read() -> None:
+    """PACK's axis and each mask of STRIDED_SLICE, in operators that cannot be folded."""
+    g = GraphBuilder()
+    x = g.tensor("x", (1, 4), scale=1.0)
+    bounds = [g.tensor(name, (2,), "int32", data=[0, n]) for name, n in (("begin", 1), ("end", 3), ("step", 1))]
+    y, z = g.tensor("y", (1, 2), scale=1.0), g.tensor("z", (1, 2, 2), scale=1.0)
+    masks = {"begin_mask": 1, "end_mask": 2, "ellipsis_mask": 4, "new_axis_mask": 8, "shrink_axis_mask": 16}
+    g.op("STRIDED_SLICE", [x, *bounds], [y], **masks)
+    g.op("PACK", [y, y], [z], axis=-2, valuesCount=2)
+    first, second = parse_model(g.build(inputs=[x], outputs=[z])).operators
+    assert first.attrs == StridedSliceAttrs(**masks)
+    assert second.attrs == PackAttrs(axis=-2)

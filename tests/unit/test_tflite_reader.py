@@ -75,6 +75,16 @@ OPTIONS: dict[str, dict[str, Callable[[Any], Any]]] = {
     "ReducerAttrs": {"keep_dims": lambda o: o.keepDims},
     "ReshapeAttrs": {"new_shape": lambda o: None if o.newShape is None else tuple(o.newShape.tolist())},
     "SqueezeAttrs": {"squeeze_dims": lambda o: tuple(_numbers(o.squeezeDims))},
+    "LeakyReluAttrs": {"alpha": lambda o: o.alpha},
+    "PackAttrs": {"axis": lambda o: o.axis},
+    "StridedSliceAttrs": {
+        "begin_mask": lambda o: o.beginMask,
+        "end_mask": lambda o: o.endMask,
+        "ellipsis_mask": lambda o: o.ellipsisMask,
+        "new_axis_mask": lambda o: o.newAxisMask,
+        "shrink_axis_mask": lambda o: o.shrinkAxisMask,
+        "offset": lambda o: o.offset,
+    },
 }
 OPTIONS["DepthwiseConv2DAttrs"] = {**OPTIONS["Conv2DAttrs"], "depth_multiplier": lambda o: o.depthMultiplier}
 

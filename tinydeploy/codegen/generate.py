@@ -14,7 +14,7 @@ from tinydeploy.codegen.names import c_identifier, comment_text, require_identif
 from tinydeploy.codegen.tree import SourceTree
 from tinydeploy.errors import UnsupportedModelError
 from tinydeploy.ir import DType, Model, Tensor
-from tinydeploy.operators.base import ConstArray, KernelCall, rows_of
+from tinydeploy.operators.base import ConstArray, KernelCall, printable, refuse, rows_of
 from tinydeploy.operators.registry import kind_of
 from tinydeploy.plan.types import Plan
 from tinydeploy.resources import firmware_dir
@@ -88,22 +88,28 @@ class Program:
         return sum(len(call.fields) for step in self.steps for call in step.calls)
 
 
+# Operators that the converter writes only where Keras left the batch open: a dilated convolution, a dense layer over
+# more than two axes.
+_FROM_OPEN_BATCHES = frozenset({"SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "SHAPE", "REDUCE_PROD"})
+_OPEN_BATCH_HINT = (
+    "the converter writes this when the batch is open: build the Keras model with Input(batch_shape=(1, …)) and "
+    "convert it again"
+)
+
+
 def check_supported(model: Model) -> None:
     """Raise `UnsupportedModelError` for the first operator or port that has no exact kernel."""
     for op in model.operators:
         kind = kind_of(op.opcode)
         if kind is None:
-            raise UnsupportedModelError(
-                f"{model.path or model.name}: {op}: {op.opcode} has no kernel",
-                hint="`tinydeploy ops` lists those that do",
-            )
+            hint = _OPEN_BATCH_HINT if op.opcode in _FROM_OPEN_BATCHES else "`tinydeploy ops` lists those that do"
+            raise refuse(model, op, f"{op.opcode} has no kernel", hint=hint)
         kind.check(model, op)
     for index in (*model.inputs, *model.outputs):
         tensor = model.tensor(index)
         if tensor.dtype not in _CTYPES:
-            raise UnsupportedModelError(
-                f"{model.path or model.name}: tensor {index}: a model input or output cannot be {tensor.dtype.label}"
-            )
+            where = f"{printable(model.path or model.name, 400)}: tensor {index}"
+            raise UnsupportedModelError(f"{where}: a model input or output cannot be {tensor.dtype.label}")
 
 
 def emit(model: Model, plan: Plan, *, name: str | None = None) -> Program:

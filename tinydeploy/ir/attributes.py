@@ -143,6 +143,13 @@ class PackAttrs(Attributes):
 
 
 @dataclass(frozen=True)
+class LeakyReluAttrs(Attributes):
+    """LEAKY_RELU: `alpha` is the slope below zero."""
+
+    alpha: float = 0.0
+
+
+@dataclass(frozen=True)
 class SqueezeAttrs(Attributes):
     """SQUEEZE; no axes means all axes of size 1."""
 

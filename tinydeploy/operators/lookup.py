@@ -1,14 +1,15 @@
-"""Functions of one int8: LOGISTIC, TANH, RELU, RELU6, HARD_SWISH, as 256-byte tables made at generation time."""
+"""Functions of one int8: LOGISTIC, TANH, RELU, RELU6, LEAKY_RELU, HARD_SWISH, as 256-byte tables."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
 from math import frexp
+from typing import cast
 
 import numpy as np
 
-from tinydeploy.ir import DType, Model, Operator, Quantization, Tensor
+from tinydeploy.ir import DType, LeakyReluAttrs, Model, Operator, Quantization, Tensor
 from tinydeploy.operators.base import ConstArray, KernelCall, Memory, OperatorKind, Window, Work, refuse, rows_of
 from tinydeploy.operators.fixed_functions import input_radius, logistic, tanh
 from tinydeploy.operators.fixed_point import (
@@ -65,9 +66,13 @@ class _Function(Unary):
         require_shape(model, op, output, source.shape)
         sq, oq = quantized(model, op, source), quantized(model, op, output)
         try:
-            self.function(sq, oq)
+            self.function_of(op, sq, oq)
         except (ValueError, OverflowError) as e:
             raise refuse(model, op, str(e)) from e
+
+    def function_of(self, op: Operator, source: Quantization, output: Quantization) -> Callable[[int], int]:
+        """`function`, for a kind whose attributes matter too."""
+        return self.function(source, output)
 
     @abstractmethod
     def function(self, source: Quantization, output: Quantization) -> Callable[[int], int]:
@@ -75,7 +80,7 @@ class _Function(Unary):
 
     def emit(self, model: Model, op: Operator) -> KernelCall:
         source, output = model.tensor(op.inputs[0]), model.output_of(op)
-        function = self.function(quantized(model, op, source), quantized(model, op, output))
+        function = self.function_of(op, quantized(model, op, source), quantized(model, op, output))
         return lookup_call(source, output, table_of(function))
 
 
@@ -160,6 +165,36 @@ class Relu6(_Function):
         )
 
 
+class LeakyRelu(_Function):
+    """LEAKY_RELU with a slope that is not negative: one factor above the zero point, another below."""
+
+    opcode = "LEAKY_RELU"
+
+    def check(self, model: Model, op: Operator) -> None:
+        if not isinstance(op.attrs, LeakyReluAttrs):
+            raise refuse(model, op, "its options are missing")
+        if op.attrs.alpha < 0:  # the reference's own versions disagree there
+            raise refuse(model, op, f"a negative slope, {op.attrs.alpha:g}, is not supported")
+        super().check(model, op)
+
+    def function(self, source: Quantization, output: Quantization) -> Callable[[int], int]:
+        return self._sloped(1.0, source, output)
+
+    def function_of(self, op: Operator, source: Quantization, output: Quantization) -> Callable[[int], int]:
+        return self._sloped(cast(LeakyReluAttrs, op.attrs).alpha, source, output)
+
+    @staticmethod
+    def _sloped(alpha: float, source: Quantization, output: Quantization) -> Callable[[int], int]:
+        above = quantize_multiplier(source.scale / output.scale)
+        below = quantize_multiplier(source.scale * alpha / output.scale)
+
+        def function(value: int) -> int:
+            x = value - source.zero_point
+            return clamp8(wrap32(output.zero_point + requantize(x, *(above if x >= 0 else below))))
+
+        return function
+
+
 class HardSwish(_Function):
     """HARD_SWISH, x · relu6(x + 3) / 6, in 16-bit fixed point as TensorFlow Lite's reference computes it."""
 
@@ -200,4 +235,4 @@ def _multiplier16(real: float) -> tuple[int, int]:
     return min((multiplier + (1 << 15)) >> 16, 32767), shift
 
 
-KINDS: tuple[OperatorKind, ...] = (Logistic(), Tanh(), Relu(), Relu6(), HardSwish())
+KINDS: tuple[OperatorKind, ...] = (Logistic(), Tanh(), Relu(), Relu6(), LeakyRelu(), HardSwish())

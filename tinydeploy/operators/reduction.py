@@ -1,13 +1,13 @@
-"""MEAN over constant axes."""
+"""MEAN, REDUCE_MAX over constant axes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tinydeploy.ir import DType, Model, Operator, ReducerAttrs
+from tinydeploy.ir import DType, Model, Operator, ReducerAttrs, Tensor
 from tinydeploy.ir.shapes import normal_axis
-from tinydeploy.operators.base import KernelCall, OperatorKind, Work, refuse, rows_of
+from tinydeploy.operators.base import ConstArray, KernelCall, OperatorKind, Work, refuse, rows_of
 from tinydeploy.operators.fixed_point import quantize_multiplier
 from tinydeploy.operators.rules import (
     integers,
@@ -55,13 +55,8 @@ def mean_scale(input_scale: float, output_scale: float, elements: int) -> tuple[
     return (multiplier << extra) // elements, shift - extra
 
 
-class Mean(OperatorKind):
-    """MEAN."""
-
-    opcode = "MEAN"
-
-    def work(self, model: Model, op: Operator) -> Work:
-        return Work(ops=model.tensor(op.inputs[0]).elements, counted="one addition for each input element")
+class _Reduction(OperatorKind):
+    """What both share: the rules of the axes, and the walk over them."""
 
     def check(self, model: Model, op: Operator) -> None:
         if not isinstance(op.attrs, ReducerAttrs):
@@ -77,6 +72,45 @@ class Mean(OperatorKind):
         require_shape(model, op, output, shape)
         if max(len(runs) for runs in runs_of(source.shape, axes)) > 2:
             raise refuse(model, op, "more than two separate runs of axes are not supported")
+        self._check_scales(model, op, source, output)
+
+    def _check_scales(self, model: Model, op: Operator, source: Tensor, output: Tensor) -> None:
+        raise NotImplementedError
+
+    def emit(self, model: Model, op: Operator) -> KernelCall:
+        source, output = model.input_of(op, 0), model.output_of(op)
+        assert source is not None
+        rank = len(source.shape)
+        axes = frozenset(normal_axis(a, rank) for a in integers(model.tensor(op.inputs[1]).data or b""))
+        kept, reduced = ([*runs, Run(1, 0), Run(1, 0)][:2] for runs in runs_of(source.shape, axes))
+        rows, row_bytes = rows_of(output)
+        name = self.opcode.lower()
+        table: dict[str, int | float | ConstArray | None] = {
+            "keep_inner": kept[0].extent,
+            "keep_outer_step": kept[1].step,
+            "keep_inner_step": kept[0].step,
+            "reduce_outer": reduced[1].extent,
+            "reduce_inner": reduced[0].extent,
+            "reduce_outer_step": reduced[1].step,
+            "reduce_inner_step": reduced[0].step,
+            "row_elements": row_bytes,
+            **self._scaling(model, op, source, output),
+        }
+        return KernelCall(f"td_{name}", name, table, (source.index,), output.index, rows=rows)
+
+    def _scaling(self, model: Model, op: Operator, source: Tensor, output: Tensor) -> dict[str, int]:
+        return {}
+
+
+class Mean(_Reduction):
+    """MEAN."""
+
+    opcode = "MEAN"
+
+    def work(self, model: Model, op: Operator) -> Work:
+        return Work(ops=model.tensor(op.inputs[0]).elements, counted="one addition for each input element")
+
+    def _check_scales(self, model: Model, op: Operator, source: Tensor, output: Tensor) -> None:
         if source.elements // output.elements > _MOST_ELEMENTS:
             raise refuse(model, op, f"a mean of more than {_MOST_ELEMENTS} elements is not supported")
         sq, oq = quantized(model, op, source), quantized(model, op, output)
@@ -85,36 +119,30 @@ class Mean(OperatorKind):
         except ValueError as e:
             raise refuse(model, op, str(e)) from e
 
-    def emit(self, model: Model, op: Operator) -> KernelCall:
-        source, output = model.tensor(op.inputs[0]), model.output_of(op)
-        rank = len(source.shape)
-        axes = frozenset(normal_axis(a, rank) for a in integers(model.tensor(op.inputs[1]).data or b""))
-        kept, reduced = ([*runs, Run(1, 0), Run(1, 0)][:2] for runs in runs_of(source.shape, axes))
+    def _scaling(self, model: Model, op: Operator, source: Tensor, output: Tensor) -> dict[str, int]:
         elements = source.elements // output.elements
         sq, oq = quantized(model, op, source), quantized(model, op, output)
         multiplier, shift = mean_scale(sq.scale, oq.scale, elements)
-        rows, row_bytes = rows_of(output)
-        return KernelCall(
-            "td_mean",
-            "mean",
-            {
-                "keep_inner": kept[0].extent,
-                "keep_outer_step": kept[1].step,
-                "keep_inner_step": kept[0].step,
-                "reduce_outer": reduced[1].extent,
-                "reduce_inner": reduced[0].extent,
-                "reduce_outer_step": reduced[1].step,
-                "reduce_inner_step": reduced[0].step,
-                "row_elements": row_bytes,
-                "zero_sum": elements * sq.zero_point,
-                "multiplier": multiplier,
-                "shift": shift,
-                "out_zero": oq.zero_point,
-            },
-            (source.index,),
-            output.index,
-            rows=rows,
-        )
+        return {
+            "zero_sum": elements * sq.zero_point,
+            "multiplier": multiplier,
+            "shift": shift,
+            "out_zero": oq.zero_point,
+        }
 
 
-KINDS: tuple[OperatorKind, ...] = (Mean(),)
+class ReduceMax(_Reduction):
+    """REDUCE_MAX, of a global max pooling; input and output have the same scale."""
+
+    opcode = "REDUCE_MAX"
+
+    def work(self, model: Model, op: Operator) -> Work:
+        return Work(ops=model.tensor(op.inputs[0]).elements, counted="one comparison for each input element")
+
+    def _check_scales(self, model: Model, op: Operator, source: Tensor, output: Tensor) -> None:
+        sq, oq = quantized(model, op, source), quantized(model, op, output)
+        if (sq.scale, sq.zero_point) != (oq.scale, oq.zero_point):
+            raise refuse(model, op, "input and output must have the same scale and zero point", tensor=output)
+
+
+KINDS: tuple[OperatorKind, ...] = (Mean(), ReduceMax())

@@ -14,6 +14,7 @@ from tinydeploy.ir import (
     Conv2DAttrs,
     DepthwiseConv2DAttrs,
     FullyConnectedAttrs,
+    LeakyReluAttrs,
     NoAttrs,
     PackAttrs,
     Padding,
@@ -152,6 +153,13 @@ def _strided_slice(table: Table) -> Attributes:
     )
 
 
+def _leaky_relu(table: Table) -> Attributes:
+    alpha = table.float32(0)
+    if not isfinite(alpha):
+        raise MalformedError(f"alpha is {alpha}")
+    return LeakyReluAttrs(alpha=alpha)
+
+
 def _pack(table: Table) -> Attributes:
     return PackAttrs(axis=table.integer(1, 4))
 
@@ -180,6 +188,7 @@ _READERS: MappingProxyType[str, tuple[int, Callable[[Table], Attributes], Attrib
         "RESHAPE": (OptionsType.RESHAPE, _reshape, ReshapeAttrs()),
         "SQUEEZE": (OptionsType.SQUEEZE, _squeeze, SqueezeAttrs()),
         "STRIDED_SLICE": (OptionsType.STRIDED_SLICE, _strided_slice, StridedSliceAttrs()),
+        "LEAKY_RELU": (OptionsType.LEAKY_RELU, _leaky_relu, None),
         "PACK": (OptionsType.PACK, _pack, None),
     }
 )

@@ -111,6 +111,7 @@ class OptionsType:
     STRIDED_SLICE = 32
     TRANSPOSE_CONV = 49
     PACK = 59
+    LEAKY_RELU = 75
 
 
 _TENSOR_TYPES = """

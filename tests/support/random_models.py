@@ -86,9 +86,7 @@ def _convolution(rng: Rng, depthwise: bool) -> bytes:
     if rng.random() < 0.8:
         bias = rng.integers(-30000, 30000, size=channels)
         inputs.append(g.tensor("b", (channels,), "int32", scale=np.float32(input_quant[0]) * scales, data=bias))
-    extent = [
-        -(-n // s) if padding == "SAME" else (n - k) // s + 1 for n, k, s in zip(size, span, stride, strict=True)
-    ]
+    extent = [-(-n // s) if padding == "SAME" else (n - k) // s + 1 for n, k, s in zip(size, span, stride, strict=True)]
     y = g.tensor("y", (batch, *extent, channels), scale=output_quant[0], zero_point=output_quant[1])
     g.op(
         opcode, inputs, [y], version=3, padding=padding, activation=pick(rng, ACTIVATIONS), stride_h=stride[0],

@@ -247,6 +247,15 @@ def test_what_an_open_batch_brings_is_told_how_to_avoid() -> None:
     assert "batch_shape" in str(caught.value.hint)
 
 
+def test_all_that_is_missing_is_told_at_once() -> None:
+    g = GraphBuilder()
+    tensors = [g.tensor(name, (1, 4), scale=1.0) for name in "abcd"]
+    for opcode, before, after in zip(("ELU", "ABS", "ELU"), tensors, tensors[1:], strict=False):
+        g.op(opcode, [before], [after])
+    with pytest.raises(UnsupportedModelError, match=r"operator 0 \(ELU\): ELU has no kernel, nor have ABS$"):
+        check_supported(parse_model(g.build(tensors[:1], tensors[-1:])))
+
+
 def test_a_negative_slope_and_two_scales_are_refused() -> None:
     with pytest.raises(UnsupportedModelError, match=r"negative slope, -0\.5"):
         check(op_of("LEAKY_RELU", [(1, 4)], (1, 4), alpha=-0.5))

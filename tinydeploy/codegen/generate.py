@@ -103,7 +103,9 @@ def check_supported(model: Model) -> None:
         kind = kind_of(op.opcode)
         if kind is None:
             hint = _OPEN_BATCH_HINT if op.opcode in _FROM_OPEN_BATCHES else "`tinydeploy ops` lists those that do"
-            raise refuse(model, op, f"{op.opcode} has no kernel", hint=hint)
+            others = {o.opcode for o in model.operators if kind_of(o.opcode) is None} - {op.opcode}
+            also = f", nor have {', '.join(sorted(others))}" if others else ""
+            raise refuse(model, op, f"{op.opcode} has no kernel{also}", hint=hint)
         kind.check(model, op)
     for index in (*model.inputs, *model.outputs):
         tensor = model.tensor(index)

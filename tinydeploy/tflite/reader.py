@@ -231,7 +231,7 @@ class _Reader:
         if opcode in schema.CALLS_SUBGRAPHS:
             raise self._unsupported(
                 "control flow between several subgraphs is not supported",
-                "unroll tf.while_loop, tf.cond and the like (Keras LSTM, GRU: unroll=True), or move them out of the model",
+                "unroll tf.while_loop, tf.cond and the like (Keras LSTM, GRU: unroll=True), or move them elsewhere",
             )
         inputs = _indices(table, OperatorSlot.INPUTS, tensors, "its inputs name", optional=True)
         outputs = _indices(table, OperatorSlot.OUTPUTS, tensors, "its outputs name")

@@ -32,6 +32,7 @@ Array = NDArray[Any]
 
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g")
+_keepers: list[tempfile.TemporaryDirectory[str]] = []
 _GAP = 64
 _GARBAGE = 0x5A
 
@@ -109,7 +110,9 @@ def _compile(command: Sequence[str]) -> None:
 @cache
 def kernel_objects(dsp: int) -> tuple[str, ...]:
     """The kernels, compiled once for a test run."""
-    folder = Path(tempfile.mkdtemp(prefix="tinydeploy-kernels-"))
+    keeper = tempfile.TemporaryDirectory(prefix="tinydeploy-kernels-")
+    _keepers.append(keeper)  # until the tests end
+    folder = Path(keeper.name)
     objects = []
     for source in sorted((firmware_dir() / "kernels").glob("*.c")):
         target = folder / f"{source.stem}.o"

@@ -134,9 +134,13 @@ def generate_library(planned: Planned, name: str | None = None) -> SourceTree:
     return generate(model, planned.plan, emit(model, planned.plan, name=name))
 
 
-def build_image(planned: Planned, folder: Path, *, toolchain: str | None = None, name: str | None = None) -> Built:
+def build_image(
+    planned: Planned, folder: Path, *, toolchain: str | None = None, name: str | None = None, markers: bool = True
+) -> Built:
     """Write the library into `folder` and compile it with its example.
 
+    `markers`: each step announces itself at `MARKER_ADDRESS`, which `run_model` counts by; not for an image that goes
+    to a part, since an M0 or M0+ has nothing at that address.
     Raises `GateError` when it does not fit (by the plan, or by the linker's word), `MissingToolError` without a
     compiler.
     """
@@ -153,7 +157,7 @@ def build_image(planned: Planned, folder: Path, *, toolchain: str | None = None,
         planned.board,
         folder / "build",
         name=tree.name,
-        defines={"TD_STEP_PORT": f"{MARKER_ADDRESS:#x}u"},
+        defines={"TD_STEP_PORT": f"{MARKER_ADDRESS:#x}u"} if markers else {},
         stack_bytes=next(part.bytes for part in planned.fit.sram_parts if part.name == "stack"),
     )
     return Built(planned, tree, image)
@@ -221,7 +225,7 @@ def invoke_cycles(result: RunResult) -> int | None:
 
 
 def run_model(built: Built, emulator: Emulator, samples: Sequence[Sample], *, layers: bool = False) -> Ran:
-    """Run the image once for each sample, each time from reset.
+    """Run an image that was built with markers once for each sample, each time from reset.
 
     `layers`: also read what every step computes, right after it. Raises `RunError` for a run that ends in a fault or
     a time-out.

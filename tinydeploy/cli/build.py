@@ -61,7 +61,7 @@ def command(
             pipeline.generate_library(planned)  # a network, which has no weights: it refuses
         require_fit(planned, hint="`tinydeploy plan` names the tensors to blame")
         stage("compiling")
-        built = pipeline.build_image(planned, output, toolchain=toolchain, name=name)
+        built = pipeline.build_image(planned, output, toolchain=toolchain, name=name, markers=False)
     image = built.image
     facts = BuildFacts(
         name=built.tree.name,

@@ -63,6 +63,28 @@ class Memory:
     in_place: tuple[int, ...] = ()
 
 
+Span = tuple[int, int]
+"""Rows `[first, end)`."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """How an operator goes row by row (rows as in `rows_of`), for streaming.
+
+    Row step r of `len(writes)` reads the rows `reads[p][r]` of the input at position p and then writes the rows
+    `writes[r]` of every output; an empty span is nothing. Neither end of a span ever goes back from one step to the
+    next. Inputs that are not in `reads` are constants. Steps are usually output rows; an operator that adds rows up
+    has one step for each input row, writes in the last one alone, and keeps `accumulator_bytes` from its first step
+    to its last.
+    `solid`: input positions whose rows the kernel reads across, so that they must lie one behind the other.
+    """
+
+    reads: Mapping[int, tuple[Span, ...]]
+    writes: tuple[Span, ...]
+    accumulator_bytes: int = 0
+    solid: frozenset[int] = frozenset()
+
+
 @dataclass(frozen=True)
 class ConstArray:
     """A constant table for the generated C: `values` becomes `static const <ctype> name[]`. Equal tables are merged.
@@ -94,8 +116,9 @@ def zero_row(value: int, count: int) -> FillRow:
 
 @dataclass(frozen=True)
 class KernelCall:
-    """How a step is emitted: call `function(&table, arena, inputs…, output, first_row, end_row[, window])`.
+    """How a step is emitted: `function(&table, arena, inputs…, output[, accumulators], first, end[, window])`.
 
+    `first` and `end` are row steps: output rows, or input rows where the kernel adds them up in `accumulators`.
     `table` holds the fields of the C struct `function + "_t"`: integers, exact single-precision floats or arrays.
     `inputs` are tensor indices in call order. `window_rows` is the number of row pointers the kernel wants (0: none).
     `source` names the kernel's file in firmware/kernels/ without extension.
@@ -108,6 +131,7 @@ class KernelCall:
     output: int
     window_rows: int = 0
     rows: int = 1
+    accumulates: bool = False
     arrays: tuple[ConstArray, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -145,6 +169,14 @@ class OperatorKind(ABC):
     def window(self, model: Model, op: Operator) -> Window | None:
         """The window over the first input, or None when every output needs the whole input."""
         return None
+
+    def rows(self, model: Model, op: Operator) -> Rows | None:
+        """How the operator goes row by row, or None: one step needs the whole inputs and makes the whole outputs."""
+        return None
+
+    def emit_rows(self, model: Model, op: Operator) -> Emission:
+        """As `emit`, for steps of some rows of `rows`: each call computes the rows that it is given."""
+        return self.emit(model, op)
 
     def caveat(self, model: Model, op: Operator) -> str | None:
         """What the reference computes here that the model's author may not have meant, or None. Only after `check`."""
@@ -195,6 +227,33 @@ def rows_of(tensor: Tensor) -> tuple[int, int]:
         for extent in tensor.shape[:-1]:
             rows *= extent
     return rows, tensor.bytes // rows if rows else 0
+
+
+def window_rows(model: Model, op: Operator, window: Window) -> Rows:
+    """The rows of an operator whose window slides over its first input, both of rank 4."""
+    images, in_h, _, _ = model.tensor(op.inputs[0]).shape
+    out_h = model.output_of(op).shape[1]
+    reads = []
+    for image in range(images):
+        for y in range(out_h):
+            top = y * window.stride_h - window.pad_top
+            first = min(max(top, 0), in_h)
+            end = max(min(top + window.kernel_h, in_h), first)
+            reads.append((image * in_h + first, image * in_h + end))
+    return Rows({0: tuple(reads)}, one_by_one(images * out_h))
+
+
+def same_rows(model: Model, op: Operator) -> Rows | None:
+    """The rows of an operator that makes row r from row r of its first input; None where they are cut otherwise."""
+    count = rows_of(model.output_of(op))[0]
+    if rows_of(model.tensor(op.inputs[0]))[0] != count:
+        return None
+    return Rows({0: one_by_one(count)}, one_by_one(count))
+
+
+def one_by_one(count: int) -> tuple[Span, ...]:
+    """`count` rows, one after the other."""
+    return tuple((r, r + 1) for r in range(count))
 
 
 def require_dtype(model: Model, op: Operator, tensor: Tensor, *allowed: DType) -> None:

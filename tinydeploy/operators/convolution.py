@@ -13,11 +13,13 @@ from tinydeploy.operators.base import (
     ConstArray,
     KernelCall,
     OperatorKind,
+    Rows,
     Window,
     Work,
     refuse,
     require_dtype,
     rows_of,
+    window_rows,
     zero_row,
 )
 from tinydeploy.operators.fixed_point import activation_range, conv_scales
@@ -127,6 +129,10 @@ class _Convolution(OperatorKind):
             top,
             left,
         )
+
+    def rows(self, model: Model, op: Operator) -> Rows | None:
+        window = self.window(model, op)
+        return None if window is None else window_rows(model, op, window)
 
     @staticmethod
     def _padding(a: Conv2DAttrs, source: Tensor, weights: Tensor, output: Tensor) -> tuple[int, int]:

@@ -14,8 +14,11 @@ from tinydeploy.operators.base import (
     KernelCall,
     Memory,
     OperatorKind,
+    Rows,
+    Span,
     Window,
     Work,
+    one_by_one,
     refuse,
     require_dtype,
     rows_of,
@@ -64,6 +67,24 @@ class _Pairwise(OperatorKind):
         if source is None or len(output.shape) != 4 or source.shape != output.shape:
             return None
         return Window(1, 1)
+
+    def rows(self, model: Model, op: Operator) -> Rows | None:
+        first, second = (model.tensor(i) for i in op.inputs)
+        count, _ = rows_of(model.output_of(op))
+        walk = pair_walk(first.shape, second.shape, model.output_of(op).shape)
+        reads: dict[int, tuple[Span, ...]] = {}
+        solid = set()
+        for position, (tensor, side) in enumerate(((first, walk.a), (second, walk.b))):
+            rows, row_bytes = rows_of(tensor)
+            if tensor.constant:
+                continue
+            if side.row_elements * tensor.dtype.bytes == row_bytes:
+                spans = [(r, r + 1) for r in walk.input_rows(count, position)]
+            if side.row_elements * tensor.dtype.bytes != row_bytes or spans != sorted(spans):
+                spans = [(0, rows)] * count
+                solid.add(position)
+            reads[position] = tuple(spans)
+        return Rows(reads, one_by_one(count), solid=frozenset(solid))
 
     def check(self, model: Model, op: Operator) -> None:
         if not isinstance(op.attrs, ActivationAttrs):
@@ -152,6 +173,17 @@ class PairWalk:
     depth: int
     a: Side
     b: Side
+
+    def input_rows(self, count: int, side: int) -> list[int]:
+        """For each of `count` output rows, the row of input `side` (0 or 1) that it reads: td_pair_rows."""
+        found = []
+        for row in range(count):
+            at, above = 0, row
+            for extent, *steps in self.outer[:-1]:
+                above, here = divmod(above, extent)
+                at += here * steps[side]
+            found.append(at + above * self.outer[-1][1 + side])
+        return found
 
 
 def pair_walk(a: Sequence[int], b: Sequence[int], output: Sequence[int]) -> PairWalk:

@@ -7,12 +7,14 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tinydeploy.ir import DType, FullyConnectedAttrs, Model, Operator
+from tinydeploy.ir import DType, FullyConnectedAttrs, Model, Operator, Tensor
 from tinydeploy.operators.base import (
     ConstArray,
     KernelCall,
     OperatorKind,
+    Rows,
     Work,
+    one_by_one,
     refuse,
     require_dtype,
     rows_of,
@@ -76,6 +78,23 @@ class FullyConnected(OperatorKind):
         except ValueError as e:
             raise refuse(model, op, str(e)) from e
 
+    @staticmethod
+    def _in_rows(source: Tensor, output: Tensor, in_n: int, out_n: int) -> int:
+        """How many rows of the input make one row of the output; 0 where no whole number does."""
+        read = rows_of(output)[1] // out_n * in_n
+        _, in_row_bytes = rows_of(source)
+        return read // in_row_bytes if read % in_row_bytes == 0 else 0
+
+    def rows(self, model: Model, op: Operator) -> Rows | None:
+        source, output = model.tensor(op.inputs[0]), model.output_of(op)
+        out_n, in_n = model.tensor(op.inputs[1]).shape
+        n = self._in_rows(source, output, in_n, out_n)
+        if not n:
+            return None
+        count = rows_of(output)[0]
+        reads = tuple((r * n, r * n + n) for r in range(count))
+        return Rows({0: reads}, one_by_one(count), solid=frozenset({0} if n > 1 else ()))
+
     def emit(self, model: Model, op: Operator) -> KernelCall:
         attrs = cast(FullyConnectedAttrs, op.attrs)
         source, weights, output = model.tensor(op.inputs[0]), model.tensor(op.inputs[1]), model.output_of(op)
@@ -84,9 +103,8 @@ class FullyConnected(OperatorKind):
         values = cast("NDArray[np.int8]", array_of(weights))
         out_n, in_n = weights.shape
         rows, row_bytes = rows_of(output)
-        _, in_row_bytes = rows_of(source)
         batches = row_bytes // out_n
-        in_rows = batches * in_n // in_row_bytes if batches * in_n % in_row_bytes == 0 else 0
+        in_rows = self._in_rows(source, output, in_n, out_n)
         low, high = activation_range(attrs.activation, oq)
         table: dict[str, int | float | ConstArray | None] = {
             "weights": ConstArray("int8_t", blocks_of_four(values, 4, in_n), "weights"),

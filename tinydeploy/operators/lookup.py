@@ -10,7 +10,18 @@ from typing import cast
 import numpy as np
 
 from tinydeploy.ir import DType, LeakyReluAttrs, Model, Operator, Quantization, Tensor
-from tinydeploy.operators.base import ConstArray, KernelCall, Memory, OperatorKind, Window, Work, refuse, rows_of
+from tinydeploy.operators.base import (
+    ConstArray,
+    KernelCall,
+    Memory,
+    OperatorKind,
+    Rows,
+    Window,
+    Work,
+    refuse,
+    rows_of,
+    same_rows,
+)
 from tinydeploy.operators.fixed_functions import input_radius, logistic, tanh
 from tinydeploy.operators.fixed_point import (
     f32,
@@ -55,6 +66,9 @@ class Unary(OperatorKind):
 
     def window(self, model: Model, op: Operator) -> Window | None:
         return Window(1, 1) if len(model.output_of(op).shape) == 4 else None
+
+    def rows(self, model: Model, op: Operator) -> Rows | None:
+        return same_rows(model, op)
 
 
 class _Function(Unary):

@@ -6,7 +6,7 @@ from typing import cast
 
 from tinydeploy.ir import DType, Model, Operator, Padding, Pool2DAttrs
 from tinydeploy.ir.shapes import window_output, window_padding
-from tinydeploy.operators.base import KernelCall, OperatorKind, Window, Work, refuse, rows_of
+from tinydeploy.operators.base import KernelCall, OperatorKind, Rows, Window, Work, refuse, rows_of, window_rows
 from tinydeploy.operators.fixed_point import f32
 from tinydeploy.operators.rules import (
     clamp_bounds,
@@ -35,6 +35,10 @@ class _Pool2D(OperatorKind):
         a = cast(Pool2DAttrs, op.attrs)
         top, left = self._padding(model, op)
         return Window(a.filter_h, a.filter_w, a.stride_h, a.stride_w, top, left)
+
+    def rows(self, model: Model, op: Operator) -> Rows | None:
+        window = self.window(model, op)
+        return None if window is None else window_rows(model, op, window)
 
     @staticmethod
     def _padding(model: Model, op: Operator) -> tuple[int, int]:

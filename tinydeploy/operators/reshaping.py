@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from math import prod
 from typing import cast
 
@@ -14,8 +16,11 @@ from tinydeploy.operators.base import (
     KernelCall,
     Memory,
     OperatorKind,
+    Rows,
+    Span,
     Window,
     Work,
+    one_by_one,
     refuse,
     require_dtype,
     rows_of,
@@ -138,6 +143,26 @@ class ExpandDims(_SameBytes):
         require_shape(model, op, output, shape)
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Where one input of a CONCATENATION goes; the fields are explained in td_copy.h."""
+
+    tensor: Tensor
+    period: tuple[int, int, int]
+    place: tuple[int, int]
+    runs: tuple[int, int]
+
+    def reads(self, count: int) -> tuple[Span, ...]:
+        """For each of `count` output rows, the input's row that is copied there."""
+        period, first, extent = self.period
+        found = []
+        for row in range(count):
+            above, here = divmod(row, period)
+            at = above * extent + min(max(here - first, 0), extent)
+            found.append((at, at + 1) if first <= here < first + extent else (at, at))
+        return tuple(found)
+
+
 class Concatenation(OperatorKind):
     """CONCATENATION along any axis, of tensors that all have the same scale; one call for each input."""
 
@@ -169,13 +194,38 @@ class Concatenation(OperatorKind):
             raise refuse(model, op, str(e)) from e
         require_shape(model, op, output, shape)
 
+    def rows(self, model: Model, op: Operator) -> Rows | None:
+        count, _ = rows_of(model.output_of(op))
+        reads: dict[int, tuple[Span, ...]] = {}
+        solid = set()
+        for position, part in enumerate(self._parts(model, op)):
+            rows, row_bytes = rows_of(part.tensor)
+            if part.tensor.constant:
+                continue
+            reads[position] = part.reads(count)
+            if part.runs[0] * part.runs[1] * part.tensor.dtype.bytes != row_bytes:
+                reads[position] = ((0, rows),) * count
+                solid.add(position)
+        return Rows(reads, one_by_one(count), solid=frozenset(solid))
+
     def emit(self, model: Model, op: Operator) -> tuple[KernelCall, ...]:
+        output = model.output_of(op)
+        rows, _ = rows_of(output)
+        calls = []
+        for part in self._parts(model, op):
+            # a constant is read through `data`, so any tensor will do
+            source = output.index if part.tensor.constant else part.tensor.index
+            data = constant_bytes(part.tensor)
+            calls.append(_copy(data, source, output.index, rows, part.period, part.place, part.runs))
+        return tuple(calls)
+
+    @staticmethod
+    def _parts(model: Model, op: Operator) -> Iterator[_Part]:
         output = model.output_of(op)
         rank = len(output.shape)
         axis = normal_axis(cast(ConcatenationAttrs, op.attrs).axis, rank)
         out = row_axes(output.shape)
         rows, _ = rows_of(output)
-        calls = []
         start = 0
         for index in op.inputs:
             tensor = model.tensor(index)
@@ -191,12 +241,8 @@ class Concatenation(OperatorKind):
                 period, place, runs = (rows, 0, rows), (start * out.depth, 0), (1, part.row_elements)
             if runs[0] == 1:
                 place = (place[0], 0)
-            # a constant is read through `data`, so any tensor will do
-            source = output.index if tensor.constant else tensor.index
-            data = constant_bytes(tensor)
-            calls.append(_copy(data, source, output.index, rows, period, place, runs))
+            yield _Part(tensor, period, place, runs)
             start += extent
-        return tuple(calls)
 
 
 class Pad(OperatorKind):
@@ -214,6 +260,25 @@ class Pad(OperatorKind):
         if len(source.shape) != 4 or len(values) != 8 or values[0] or values[1]:
             return None
         return Window(1, 1, pad_top=values[2], pad_left=values[4])
+
+    def rows(self, model: Model, op: Operator) -> Rows | None:
+        source, output = model.tensor(op.inputs[0]), model.output_of(op)
+        inside, outside = row_axes(source.shape).outer, row_axes(output.shape).outer
+        paddings = model.tensor(op.inputs[1]).data
+        if paddings is None:
+            return None
+        before = integers(paddings)[0 : 2 * len(outside) : 2]
+        count, _ = rows_of(output)
+        reads = []
+        done = 0  # input rows come in order, with padding in between
+        for row in range(count):
+            held = True
+            for axis in reversed(range(len(outside))):
+                row, at = divmod(row, outside[axis])
+                held = held and 0 <= at - before[axis] < inside[axis]
+            reads.append((done, done + held))
+            done += held
+        return Rows({0: tuple(reads)}, one_by_one(count))
 
     def check(self, model: Model, op: Operator) -> None:
         require_arity(model, op, 2, 3)

@@ -8,7 +8,18 @@ from typing import cast
 import numpy as np
 
 from tinydeploy.ir import DType, Model, Operator, SoftmaxAttrs
-from tinydeploy.operators.base import ConstArray, KernelCall, Memory, OperatorKind, Window, Work, refuse, rows_of
+from tinydeploy.operators.base import (
+    ConstArray,
+    KernelCall,
+    Memory,
+    OperatorKind,
+    Rows,
+    Window,
+    Work,
+    refuse,
+    rows_of,
+    same_rows,
+)
 from tinydeploy.operators.fixed_functions import exp_on_negative_values, input_radius
 from tinydeploy.operators.fixed_point import high_mul, quantize_multiplier, wrap32
 from tinydeploy.operators.rules import (
@@ -59,6 +70,9 @@ class Softmax(OperatorKind):
 
     def window(self, model: Model, op: Operator) -> Window | None:
         return Window(1, 1) if len(model.output_of(op).shape) == 4 else None
+
+    def rows(self, model: Model, op: Operator) -> Rows | None:
+        return same_rows(model, op)
 
     def check(self, model: Model, op: Operator) -> None:
         if not isinstance(op.attrs, SoftmaxAttrs):

@@ -1,16 +1,24 @@
 """The planner's values: `Problem` in, `Plan` out. Bytes are integers, live ranges are half-open in steps.
 
-A plan is a program of steps. Today each step computes all rows of an operator; `Step.first_row`/`end_row` and
-`Placement.ring_rows` are where a step of some rows and a tensor kept as a ring of its last rows go.
+A plan is a program of steps. A step runs some rows of an operator: all of them when operators run one after the
+other, a few at a time where operators are streamed row by row. A tensor is whole, or a ring of its last rows, or each
+of its rows has a place of its own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from tinydeploy.units import align_up
 
+Execution = Literal["whole", "overlap", "streamed"]
+"""whole: operators one after the other, each with its whole inputs and outputs; overlap: one after the other, but an
+output may use the space of input rows that are finished with; streamed: several operators row by row, too."""
+
 ALIGNMENT = 16  # of every buffer in an arena, in bytes: what TensorFlow Lite Micro uses, too
+ROW_ALIGNMENT = 4  # of a row that has a place of its own, and of everything where rows are counted: a word
+FEED = -1  # in place of an operator in a step that asks the application for rows of an input
 
 
 @dataclass(frozen=True)
@@ -48,15 +56,18 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Step:
-    """One line of the program: compute rows `[first_row, end_row)` of an operator's output.
+    """One line of the program: the row steps `[first_row, end_row)` of an operator.
 
-    `elided`: nothing runs, because the output is the input's bytes.
+    Row steps are rows of its output, or what `operators.base.Rows` says where the operator is among `Plan.by_rows`.
+    An operator's steps are in order and together all of its rows. `elided`: nothing runs, because the output is the
+    input's bytes. `operator` is FEED where the application hands over these rows of the model input `feeds`.
     """
 
     operator: int
     first_row: int
     end_row: int
     elided: bool = False
+    feeds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +86,8 @@ class Problem:
 class Placement:
     """Where a tensor lies: `region` of the board ("" until a board is chosen), `offset` bytes into that arena.
 
-    `ring_rows`: how many rows are kept; equal to the tensor's rows when it is whole.
+    Row r lies at `offset + (r mod ring_rows) · bytes per row`; `ring_rows` is equal to the tensor's rows when it is
+    whole. With `row_offsets` row r lies at `row_offsets[r]` instead, and `offset` is the least of them.
     """
 
     tensor: int
@@ -85,6 +97,16 @@ class Placement:
     end: int
     ring_rows: int
     region: str = ""
+    row_offsets: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Steps `[first, end)` of the program, in which operators take turns row by row."""
+
+    first: int
+    end: int
+    operators: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -111,7 +133,13 @@ class Peak:
 
 @dataclass(frozen=True)
 class Plan:
-    """The program, each buffer's offset (`offsets[buffer id]`), each tensor's place, and the proof."""
+    """The program, each buffer's offset (`offsets[buffer id]`), each tensor's place, and the proof.
+
+    `scratch_offsets`: by operator, its scratch, or its accumulators where it adds rows up. `by_rows`: the operators
+    whose steps are those of `operators.base.Rows`; all others run in one step. `segments`: where operators are
+    streamed, in order. `fed`: the inputs that are handed over row by row. `kept`: tensors that stay readable to the
+    end although the model does not return them.
+    """
 
     problem: Problem
     offsets: tuple[int, ...]
@@ -122,6 +150,11 @@ class Plan:
     peak: Peak
     live_bytes: tuple[int, ...]
     scratch_offsets: dict[int, int]
+    execution: Execution = "whole"
+    by_rows: frozenset[int] = frozenset()
+    segments: tuple[Segment, ...] = ()
+    fed: tuple[int, ...] = ()
+    kept: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

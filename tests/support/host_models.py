@@ -51,11 +51,15 @@ static void take(const void *from, size_t count)
 
 @dataclass(frozen=True)
 class HostModel:
-    """One model to run: its file's bytes, the samples (one array for each input), and how it is planned."""
+    """One model to run: its file's bytes, the samples (one array for each input), and how it is planned.
+
+    `model`: what is planned instead of the model that the file holds.
+    """
 
     data: bytes
     samples: tuple[tuple[Array, ...], ...]
     in_place: bool = True
+    model: Model | None = None
 
 
 def run_models_on_host(models: Sequence[HostModel]) -> list[list[list[Array]]]:
@@ -64,7 +68,7 @@ def run_models_on_host(models: Sequence[HostModel]) -> list[list[list[Array]]]:
     All samples of a model run one after the other in one arena, as on a board. Everything runs twice, with the plain
     inner loops and with those for cores with the DSP extension (its instructions in C), and must give the same bytes.
     """
-    parsed = [parse_model(m.data) for m in models]
+    parsed = [m.model or parse_model(m.data) for m in models]
     with tempfile.TemporaryDirectory(prefix="tinydeploy-host-") as folder:
         root = Path(folder)
         for number, (case, model) in enumerate(zip(models, parsed, strict=True)):

@@ -222,45 +222,86 @@ def keep_reshape(data: bytes) -> bytes:
     The first FULLY_CONNECTED whose input has rank 4 gets it.
     """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
-    graph = model.subgraphs[0]
+    tensors = model.subgraphs[0].tensors
     position = next(
         i
         for i, (opcode, op, _) in enumerate(operators(data))
-        if opcode == "FULLY_CONNECTED" and len(graph.tensors[op.inputs[0]].shape) == 4
+        if opcode == "FULLY_CONNECTED" and len(tensors[op.inputs[0]].shape) == 4
     )
-    dense = graph.operators[position]
-    source = graph.tensors[dense.inputs[0]]
+    source = tensors[model.subgraphs[0].operators[position].inputs[0]]
     flat = [1, prod(int(n) for n in source.shape)]
-
-    shape = add_int32(model, "flat_shape", flat)
-    target = schema.TensorT()
-    target.name, target.shape, target.type = b"flat", flat, source.type
-    target.quantization, target.hasRank = source.quantization, True
-    graph.tensors.append(target)
-
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.RESHAPE
-    code.version = 1
-    model.operatorCodes.append(code)
     options = schema.ReshapeOptionsT()
     options.newShape = flat
-    reshape = schema.OperatorT()
-    reshape.opcodeIndex = len(model.operatorCodes) - 1
-    reshape.inputs = [dense.inputs[0], shape]
-    reshape.outputs = [len(graph.tensors) - 1]
-    reshape.builtinOptionsType, reshape.builtinOptions = schema.BuiltinOptions.ReshapeOptions, options
-    dense.inputs = [reshape.outputs[0], *dense.inputs[1:]]
-    graph.operators.insert(position, reshape)
+    insert_before(model, position, "RESHAPE", add_int32(model, "flat_shape", flat), options, "flat", flat)
     return pack(model)
 
 
-def add_int32(model: Any, name: str, values: Sequence[int]) -> int:
-    """Add a constant int32 vector to a model's only subgraph; the new tensor's index."""
+def keep_padding(data: bytes) -> bytes:
+    """Put back the PAD before each depthwise convolution of stride 2, of one row below and one column to the right.
+
+    Keras' MobileNets pad explicitly there. Current converters see that Padding SAME does the same for maps of even
+    extent and drop the operator; files of older converters have it.
+    """
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+    graph = model.subgraphs[0]
+    # from the last to the first, so that positions stay what they are
+    for position, (opcode, op, _) in reversed(list(enumerate(operators(data)))):
+        if opcode != "DEPTHWISE_CONV_2D" or op.builtinOptions.strideH != 2:
+            continue
+        batch, height, width, channels = (int(n) for n in graph.tensors[op.inputs[0]].shape)
+        graph.operators[position].builtinOptions.padding = schema.Padding.VALID
+        borders = add_int32(model, f"borders_{position}", [[0, 0], [0, 1], [0, 1], [0, 0]])
+        padded = [batch, height + 1, width + 1, channels]
+        insert_before(model, position, "PAD", borders, schema.PadOptionsT(), f"padded_{position}", padded, version=2)
+    return pack(model)
+
+
+def insert_before(
+    model: Any, position: int, opcode: str, constant: int, options: Any, name: str, shape: list[int], *, version: int = 1
+) -> None:
+    """Put an operator that moves values before the one at `position`, on its first input.
+
+    The new operator reads that input and the tensor `constant`; what it writes is called `name`, has the shape `shape`
+    and the input's type and quantization.
+    """
+    graph = model.subgraphs[0]
+    reader = graph.operators[position]
+    source = graph.tensors[reader.inputs[0]]
+    target = schema.TensorT()
+    target.name, target.shape, target.type = name.encode(), shape, source.type
+    target.quantization, target.hasRank = source.quantization, True
+    graph.tensors.append(target)
+
+    op = schema.OperatorT()
+    op.opcodeIndex = opcode_index(model, opcode, version)
+    op.inputs, op.outputs = [reader.inputs[0], constant], [len(graph.tensors) - 1]
+    op.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
+    op.builtinOptions = options
+    reader.inputs = [op.outputs[0], *reader.inputs[1:]]
+    graph.operators.insert(position, op)
+
+
+def opcode_index(model: Any, opcode: str, version: int = 1) -> int:
+    """The index of a builtin opcode below 127 in a model's list of opcodes, added where it is missing."""
+    wanted = getattr(schema.BuiltinOperator, opcode)
+    for index, code in enumerate(model.operatorCodes):
+        if max(code.builtinCode, code.deprecatedBuiltinCode) == wanted:
+            return index
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = wanted
+    code.version = version
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
+
+
+def add_int32(model: Any, name: str, values: Sequence[int] | Sequence[Sequence[int]]) -> int:
+    """Add a constant int32 tensor to a model's only subgraph; the new tensor's index."""
+    array = np.asarray(values, "<i4")
     buffer = schema.BufferT()
-    buffer.data = np.frombuffer(np.asarray(values, "<i4").tobytes(), np.uint8)
+    buffer.data = np.frombuffer(array.tobytes(), np.uint8)
     model.buffers.append(buffer)
     tensor = schema.TensorT()
-    tensor.name, tensor.shape, tensor.type = name.encode(), [len(values)], schema.TensorType.INT32
+    tensor.name, tensor.shape, tensor.type = name.encode(), list(array.shape), schema.TensorType.INT32
     tensor.buffer, tensor.hasRank = len(model.buffers) - 1, True
     tensors = model.subgraphs[0].tensors
     tensors.append(tensor)

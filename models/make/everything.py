@@ -190,13 +190,7 @@ def name_reshapes(data: bytes) -> bytes:
     """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
     graph = model.subgraphs[0]
-    codes = {}
-    for opcode in ("SQUEEZE", "EXPAND_DIMS"):
-        code = schema.OperatorCodeT()
-        code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, opcode)
-        code.version = 1
-        model.operatorCodes.append(code)
-        codes[opcode] = len(model.operatorCodes) - 1
+    codes = {opcode: convert.opcode_index(model, opcode) for opcode in ("SQUEEZE", "EXPAND_DIMS")}
 
     for opcode, op, (before, after) in [
         (opcode, op, [[int(n) for n in graph.tensors[t].shape] for t in (op.inputs[0], op.outputs[0])])

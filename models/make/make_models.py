@@ -26,6 +26,7 @@ RECIPES = {
     "vww": ("twins", "make_vww"),
     "resnet8": ("twins", "make_resnet8"),
     "ad": ("twins", "make_ad"),
+    "mobilenet_v2_035": ("mobilenet", "make_mobilenet_v2_035"),
     "everything": ("everything", "make_everything"),
 }
 

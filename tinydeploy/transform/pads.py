@@ -10,21 +10,21 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from tinydeploy.ir import Conv2DAttrs, DType, Model, Operator, Padding, Tensor
-from tinydeploy.ir.shapes import effective_extent, window_output, window_padding
+from tinydeploy.ir.shapes import window_output, window_padding
 from tinydeploy.operators.rules import integers
 from tinydeploy.transform.graph import readers_of, with_operators
 
 _PADS = ("PAD", "PADV2")
 _READERS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+_MOST_PADDING = 65535  # that the kernels' tables can say
 
 
 def fold_pads(model: Model, keep: Collection[int] = ()) -> Model:
     """`model` without each PAD and PADV2 that convolutions can do; their `explicit_padding` has its rows and columns.
 
     A PAD goes when it pads rows and columns alone, with the zero point, between int8 tensors of one quantization, and
-    when it is read by CONV_2D and DEPTHWISE_CONV_2D only, each of whose windows still meets the image. It stays when
-    its output is an output of the model or in `keep` (tensor indices), or its input is state. The model itself where
-    there is nothing to fold.
+    when it is read by CONV_2D and DEPTHWISE_CONV_2D only. It stays when its output is an output of the model or in
+    `keep` (tensor indices), or its input is state. The model itself where there is nothing to fold.
     """
     untouchable = {*model.outputs, *keep}
     operators = {op.index: op for op in model.operators}
@@ -108,15 +108,13 @@ def _axis(
     """PAD's and the window's padding together along one axis, of `extent` elements before the PAD.
 
     `window` is (kernel, stride, dilation); `outside` is what PAD adds (before, after), `own` the convolution's
-    explicit padding. None where the output would have another extent, or a window would lie beside the image.
+    explicit padding. None where the output would have another extent.
     """
     kernel, stride, dilation = window
     try:
         before, after = window_padding(padded, extent_out, kernel, stride, dilation, padding, (own[0], own[1]))
         total = (before + outside[0], after + outside[1])
-        if window_output(extent, kernel, stride, dilation, Padding.EXPLICIT, total) != extent_out:
-            return None
+        same = window_output(extent, kernel, stride, dilation, Padding.EXPLICIT, total) == extent_out
     except ValueError:  # a damaged model: its operator refuses it in words
         return None
-    meets = total[0] < effective_extent(kernel, dilation) and (extent_out - 1) * stride - total[0] < extent
-    return total if meets else None
+    return total if same and max(total) <= _MOST_PADDING else None

@@ -35,7 +35,7 @@ class Layers:
         self, x: int, sides: Sides, *, opcode: str = "PAD", value: int | None = None,
         others: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0)), quant: Quant | None = None,
     ) -> int:  # fmt: skip
-        """PAD, or PADV2 with `value`. `others`: the padding of batch and channels; `quant`: another than the input's."""
+        """PAD, or PADV2 with `value`. `others`: padding of batch and channels; `quant`: another than the input's."""
         pairs = (others[0], sides[:2], sides[2:], others[1])
         given = quant or self.quants[x]
         y = self.tensor([n + sum(p) for n, p in zip(self.shapes[x], pairs, strict=True)], given)
@@ -102,7 +102,8 @@ def _random_pad(net: Layers, x: int) -> int:
     value = None
     if rng.random() < 0.3:
         value = zero if rng.random() < 0.8 else int(rng.integers(-128, 128))
-    return net.pad(x, (top, bottom, left, right), opcode="PAD" if value is None else "PADV2", value=value, others=others)
+    opcode = "PAD" if value is None else "PADV2"
+    return net.pad(x, (top, bottom, left, right), opcode=opcode, value=value, others=others)
 
 
 def _random_reader(net: Layers, x: int) -> int:

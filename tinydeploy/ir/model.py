@@ -108,8 +108,8 @@ class Model:
     """A network: operators in an order that can be executed, tensors by index, inputs and outputs by tensor index.
 
     `name` is for people and never reaches C or a path unescaped. `path` is what the user named, `sha256` the
-    hash of the file's bytes (empty for a network described in Python). `folded` counts operators of the file that are
-    not here because they only compute shapes, which are known.
+    hash of the file's bytes (empty for a network described in Python). `folded_operators` are those of the file that
+    are not among `operators` because they only compute shapes, which are known; their indices are the file's.
     """
 
     name: str
@@ -121,7 +121,12 @@ class Model:
     sha256: str = ""
     description: str = ""
     metadata: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
-    folded: int = 0
+    folded_operators: tuple[Operator, ...] = ()
+
+    @property
+    def folded(self) -> int:
+        """How many operators of the file are folded away."""
+        return len(self.folded_operators)
 
     def tensor(self, index: int) -> Tensor:
         """The tensor at `index`."""

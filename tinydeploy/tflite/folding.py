@@ -26,17 +26,18 @@ def fold_shapes(model: Model) -> Model:
     """
     tensors = list(model.tensors)
     kept: list[Operator] = []
+    folded: list[Operator] = []
     for op in model.operators:
         values = None if set(op.outputs) & set(model.outputs) else _values_of(op, tensors)
         if values is None:
             kept.append(replace(op, index=len(kept)))
         else:
+            folded.append(op)
             index = op.outputs[0]
             tensors[index] = replace(tensors[index], constant=True, data=pack(f"<{len(values)}i", *values))
-    folded = len(model.operators) - len(kept)
     if not folded:
         return model
-    return replace(model, tensors=tuple(tensors), operators=tuple(kept), folded=folded)
+    return replace(model, tensors=tuple(tensors), operators=tuple(kept), folded_operators=tuple(folded))
 
 
 def _values_of(op: Operator, tensors: list[Tensor]) -> Values | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal, get_args
 
@@ -11,16 +12,27 @@ from tinydeploy.operators.base import rows_of
 from tinydeploy.plan import placement
 from tinydeploy.plan import solver as cp_sat
 from tinydeploy.plan.problem import MemoryOf, build_problem, stated_memory
-from tinydeploy.plan.types import ALIGNMENT, Peak, Placement, Plan, Problem
+from tinydeploy.plan.program import plan_rows
+from tinydeploy.plan.types import ALIGNMENT, Execution, Peak, Placement, Plan, Problem
 from tinydeploy.plan.validate import validate
 
 Solver = Literal["auto", "builtin", "cp-sat"]
 
 
 def make_plan(
-    model: Model, *, in_place: bool = True, solver: Solver = "auto", memory_of: MemoryOf = stated_memory
+    model: Model,
+    *,
+    execution: Execution = "whole",
+    fed: Sequence[int] = (),
+    kept: Sequence[int] = (),
+    in_place: bool = True,
+    solver: Solver = "auto",
+    memory_of: MemoryOf = stated_memory,
 ) -> Plan:
-    """The plan for `model`: whole tensors in one arena, operators in the model's order. Deterministic.
+    """The plan for `model`. Deterministic, and checked by the validator.
+
+    `execution` is explained in plan/types.py. `fed`: inputs (tensor indices) that the application hands over row by
+    row. `kept`: tensors that stay readable to the end, beside the model's outputs.
 
     `solver`: `builtin` needs nothing; `cp-sat` adds OR-Tools where the built-in search has proved nothing;
     `auto` does the same if OR-Tools is installed.
@@ -30,6 +42,10 @@ def make_plan(
     """
     if solver not in get_args(Solver):
         raise UsageError(f"unknown solver '{solver}'", hint=f"one of: {', '.join(get_args(Solver))}")
+    if execution != "whole":
+        plan = plan_rows(model, range(len(model.operators)), execution, fed=fed, kept=kept, memory_of=memory_of)
+        validate(model, plan, memory_of=memory_of)
+        return plan
     problem = build_problem(model, in_place=in_place, memory_of=memory_of)
     placed = placement.place(problem.buffers)
     if solver == "cp-sat" or (solver == "auto" and not placed.proof.optimal and cp_sat.available()):

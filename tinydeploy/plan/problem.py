@@ -57,7 +57,7 @@ def build_problem(model: Model, *, in_place: bool = True, memory_of: MemoryOf = 
 
     for step, op in enumerate(model.operators):
         memory = memory_of(model, op)
-        source = _alias_source(model, op, memory)
+        source = alias_source(model, op, memory)
         if source is not None:
             settle(op.outputs[0], home[source])
         else:
@@ -133,7 +133,7 @@ def _tensor_ranges(model: Model) -> dict[int, tuple[int, int]]:
     return {index: (first[index], end[index]) for index in sorted(first)}
 
 
-def _alias_source(model: Model, op: Operator, memory: Memory) -> int | None:
+def alias_source(model: Model, op: Operator, memory: Memory) -> int | None:
     """The tensor whose bytes are the operator's output, or None when the step must run."""
     if memory.alias is None or len(op.outputs) != 1 or memory.scratch_bytes:
         return None

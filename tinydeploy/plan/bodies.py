@@ -1,0 +1,220 @@
+"""Offsets for bodies: things of several boxes that must keep their distance, each box in use at times of its own.
+
+A whole tensor whose rows are given up one after the other is a body of one box a row; a ring of rows is a body of one
+box a slot and row; a row that may lie anywhere is a body of one box. Two boxes may share bytes when they share no tick.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinydeploy.plan.types import ROW_ALIGNMENT
+from tinydeploy.units import align_up
+
+EFFORT = 300_000  # pairs of bodies that may be looked at in the search for an order: half a second in CPython
+
+
+@dataclass(frozen=True)
+class Box:
+    """`bytes` at `offset` of a body, in use during ticks `[first, end)`.
+
+    `over`: a group of boxes that end one tick after this one begins, over which it may lie if it does not begin
+    behind them: results written over the elements that they are made from.
+    """
+
+    offset: int
+    bytes: int
+    first: int
+    end: int
+    group: int = -1
+    over: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Body:
+    """Boxes with fixed distances. `bytes` from its offset to its end; `key` is for the caller."""
+
+    key: tuple[int, ...]
+    boxes: tuple[Box, ...]
+
+    @property
+    def bytes(self) -> int:
+        """From the first byte of the body to its last."""
+        return max(box.offset + box.bytes for box in self.boxes)
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """`offsets[i]` belongs to the i-th body; `bytes` is the highest end of a box."""
+
+    offsets: tuple[int, ...]
+    bytes: int
+
+
+def lower_bound(bodies: Sequence[Body], ticks: int) -> int:
+    """The most bytes in use at one tick, aligned; of boxes that may lie over each other the larger counts."""
+    return align_up(int(live_bytes(bodies, ticks).max(initial=0)), ROW_ALIGNMENT)
+
+
+def live_bytes(bodies: Sequence[Body], ticks: int) -> NDArray[np.int64]:
+    """Bytes in use at each tick."""
+    change = np.zeros(ticks + 1, np.int64)
+    ending: dict[tuple[int, int], int] = {}
+    for body in bodies:
+        for box in body.boxes:
+            change[box.first] += box.bytes
+            change[box.end] -= box.bytes
+            if box.group >= 0:
+                at = (box.end - 1, box.group)
+                ending[at] = ending.get(at, 0) + box.bytes
+    live = np.cumsum(change)[:ticks]
+    shared: dict[int, int] = {}
+    for body in bodies:
+        for box in body.boxes:
+            for group in box.over:
+                both = min(box.bytes, ending.get((box.first, group), 0))
+                shared[box.first] = max(shared.get(box.first, 0), both)
+    for tick, both in shared.items():
+        live[tick] -= both
+    return live
+
+
+def arrange(bodies: Sequence[Body], bound: int, *, effort: int = EFFORT) -> Arrangement:
+    """Offsets for the bodies, the arena as small as is found; ends at once when it is `bound`."""
+    if not bodies:
+        return Arrangement((), 0)
+    space = _Space(bodies)
+    best: Arrangement | None = None
+    best_order: list[int] = []
+    for order in _orders(bodies):
+        found = space.place(order, None if best is None else best.bytes)
+        effort -= space.meetings
+        if found is not None and (best is None or found.bytes < best.bytes):
+            best, best_order = found, order
+            if best.bytes <= bound:
+                return best
+    assert best is not None
+    return _improve(space, best, best_order, bound, effort)
+
+
+def _orders(bodies: Sequence[Body]) -> list[list[int]]:
+    size = [b.bytes for b in bodies]
+    first = [min(x.first for x in b.boxes) for b in bodies]
+    end = [max(x.end for x in b.boxes) for b in bodies]
+    area = [sum(x.bytes * (x.end - x.first) for x in b.boxes) for b in bodies]
+    several = [len(b.boxes) > 1 for b in bodies]
+    indices = range(len(bodies))
+    orders = [
+        sorted(indices, key=lambda i: (-size[i], first[i], i)),
+        sorted(indices, key=lambda i: (-several[i], -size[i], first[i], i)),
+        sorted(indices, key=lambda i: (-several[i], -area[i] if several[i] else 0, first[i], -size[i], i)),
+        sorted(indices, key=lambda i: (-area[i], first[i], i)),
+        sorted(indices, key=lambda i: (first[i] - end[i], -size[i], first[i], i)),
+        sorted(indices, key=lambda i: (first[i], -size[i], i)),
+    ]
+    return [list(o) for o in dict.fromkeys(tuple(o) for o in orders)]
+
+
+def _improve(space: _Space, best: Arrangement, order: list[int], bound: int, effort: int) -> Arrangement:
+    """Local search over orders: what sticks out at the top comes earlier."""
+    source = random.Random(0)
+    current, current_order = best, order
+    count = len(order)
+    while effort > 0 and best.bytes > bound and count > 1:
+        trial = list(current_order)
+        tops = space.tops(current)
+        moved = source.choice(tops)
+        at = trial.index(moved)
+        trial.insert(source.randrange(at + 1), trial.pop(at))
+        if source.random() < 0.3:
+            i, j = source.randrange(count), source.randrange(count)
+            trial[i], trial[j] = trial[j], trial[i]
+        found = space.place(trial, current.bytes + max(ROW_ALIGNMENT, current.bytes // 50))
+        effort -= space.meetings
+        if found is not None and (found.bytes <= current.bytes or source.random() < 0.05):
+            current, current_order = found, trial
+            if found.bytes < best.bytes:
+                best = found
+    return best
+
+
+class _Space:
+    """The boxes as arrays, and placement of bodies in any order, each as low as it goes."""
+
+    def __init__(self, bodies: Sequence[Body]) -> None:
+        self.bodies = bodies
+        self.sizes = [body.bytes for body in bodies]
+        self.near = _conflicts(bodies)
+        self.meetings = 10 * len(bodies) + sum(len(spans) for met in self.near for _, spans in met)
+
+    def tops(self, arrangement: Arrangement) -> list[int]:
+        """Bodies that reach the end of the arena."""
+        return [b for b, at in enumerate(arrangement.offsets) if at + self.sizes[b] == arrangement.bytes]
+
+    def place(self, order: Sequence[int], limit: int | None) -> Arrangement | None:
+        """Each body in turn at the lowest offset that is free; None once the arena reaches the limit."""
+        offsets = [-1] * len(self.bodies)
+        top = 0
+        for b in order:
+            taken = []
+            for c, spans in self.near[b]:
+                at = offsets[c]
+                if at >= 0:
+                    taken += [(at + low, at + high) for low, high in spans]
+            taken.sort()
+            at = 0
+            for low, high in taken:
+                if at <= low:
+                    break
+                if high > at:
+                    at = align_up(high, ROW_ALIGNMENT)
+            offsets[b] = at
+            if at + self.sizes[b] > top:
+                top = at + self.sizes[b]
+                if limit is not None and top >= limit:
+                    return None
+        return Arrangement(tuple(offsets), align_up(top, ROW_ALIGNMENT))
+
+
+Near = list[list[tuple[int, list[tuple[int, int]]]]]
+
+
+def _conflicts(bodies: Sequence[Body]) -> Near:
+    """For each body b and other body c: open intervals of offset(b) − offset(c) at which boxes of both would meet."""
+    by_pair: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    boxes = [(b, box) for b, body in enumerate(bodies) for box in body.boxes]
+    alive: list[tuple[int, Box]] = []
+    for c, box in sorted(boxes, key=lambda each: (each[1].first, each[0])):
+        alive = [(b, other) for b, other in alive if other.end > box.first]
+        for b, other in alive:
+            if b == c:
+                continue
+            distance = other.offset - box.offset  # of the box's body from the other's, if both boxes began together
+            low = distance - box.bytes
+            if other.end == box.first + 1 and other.group >= 0 and other.group in box.over:
+                low = distance  # it may begin before the other, or with it
+            by_pair.setdefault((c, b), []).append((low, distance + other.bytes))
+        alive.append((c, box))
+    near: Near = [[] for _ in bodies]
+    for (c, b), spans in by_pair.items():
+        merged = _merged(spans)
+        near[c].append((b, merged))
+        near[b].append((c, [(-high, -low) for low, high in reversed(merged)]))
+    return near
+
+
+def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    spans.sort()
+    found = [spans[0]]
+    for low, high in spans[1:]:
+        if low < found[-1][1]:
+            if high > found[-1][1]:
+                found[-1] = (found[-1][0], high)
+        else:
+            found.append((low, high))
+    return found

@@ -1,0 +1,194 @@
+"""Each tensor's form and offset for a schedule of row steps: whole, a ring of its last rows, or its rows apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from tinydeploy.plan import bodies as placing
+from tinydeploy.plan.bodies import Arrangement, Body, Box
+from tinydeploy.plan.rows import RowGraph, Store
+from tinydeploy.plan.schedule import Schedule
+from tinydeploy.plan.types import ROW_ALIGNMENT
+
+_REACH = ROW_ALIGNMENT << 16  # of a table of rows, whose entries have 16 bits
+_GROUPS = 3  # of the fullest segments that are tried as the only ones with rows apart
+SCRATCH = -1  # in a body's key, before the actor's position
+
+
+@dataclass(frozen=True)
+class Lives:
+    """When each row of each store is in use: `[born, end)` in ticks, by store and row."""
+
+    born: tuple[tuple[int, ...], ...]
+    end: tuple[tuple[int, ...], ...]
+    ticks: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`slots`: by store, how many rows are kept; `apart`: the stores each of whose rows has a place of its own.
+
+    `bodies` have the keys (store,), (store, row) for rows apart, or (SCRATCH, actor's position). `bound_bytes`: no
+    arena can be smaller for this schedule.
+    """
+
+    bodies: tuple[Body, ...]
+    arrangement: Arrangement
+    slots: tuple[int, ...]
+    apart: frozenset[int]
+    bound_bytes: int
+
+
+def lives_of(graph: RowGraph, schedule: Schedule) -> Lives:
+    """When each row is in use: from the tick that writes it through the last that reads it."""
+    ticks = len(schedule.ticks)
+    born = [[0] * s.rows for s in graph.stores]
+    end = [[0] * s.rows for s in graph.stores]
+    for t, (a, row) in enumerate(schedule.ticks):
+        actor = schedule.actors[a]
+        for s, spans in actor.writes:
+            for r in range(*spans[row]):
+                born[s][r] = t
+                end[s][r] = max(end[s][r], t + 1)
+        for s, spans in actor.reads:
+            for r in range(*spans[row]):
+                end[s][r] = t + 1
+    for store in graph.stores:
+        if store.final:
+            end[store.id] = [ticks] * store.rows
+        elif store.given:  # it is there at the start, even if nobody ever reads it
+            end[store.id] = [max(e, 1) for e in end[store.id]]
+    return Lives(tuple(map(tuple, born)), tuple(map(tuple, end)), ticks)
+
+
+def lay_out(graph: RowGraph, schedule: Schedule, lives: Lives, *, effort: int = placing.EFFORT) -> Layout:
+    """The smallest layout that is found; among equals one with fewer rows apart, which need tables."""
+    return _Search(graph, schedule, lives, effort).layout()
+
+
+class _Search:
+    def __init__(self, graph: RowGraph, schedule: Schedule, lives: Lives, effort: int) -> None:
+        self.graph = graph
+        self.schedule = schedule
+        self.lives = lives
+        self.effort = effort
+        solid = {s.id for s in graph.stores if s.solid} | {s for a in schedule.actors for s in a.solid}
+        self.slots = tuple(
+            s.rows if s.id in solid else ring_rows(lives.born[s.id], lives.end[s.id]) for s in graph.stores
+        )
+        self.may = frozenset(s.id for s in graph.stores if s.id not in solid and s.rows > 1)
+        self.over = {s: actor.over for actor in schedule.actors if actor.over for s, _ in actor.writes}
+        self.scratch = self._scratch()
+        self.bound = placing.lower_bound(self._bodies(frozenset()), lives.ticks)
+
+    def layout(self) -> Layout:
+        """First without rows apart; then with all apart, which is the goal for having only some."""
+        simple = self._tried(frozenset(), self.effort // 4)
+        if simple.arrangement.bytes <= self.bound or not self.may:
+            return simple
+        goal = self._tried(self.may, self.effort)
+        if goal.arrangement.bytes >= simple.arrangement.bytes or self._beyond_reach(goal):
+            return simple
+        apart: frozenset[int] = frozenset()
+        for group in self._by_fullness()[:_GROUPS]:
+            apart |= group
+            if apart != self.may:
+                found = self._tried(apart, self.effort // 4)
+                if found.arrangement.bytes <= goal.arrangement.bytes:
+                    return found
+        return goal
+
+    def _tried(self, apart: frozenset[int], effort: int) -> Layout:
+        bodies = self._bodies(apart)
+        arrangement = placing.arrange(bodies, self.bound, effort=effort)
+        return Layout(tuple(bodies), arrangement, self.slots, apart, self.bound)
+
+    @staticmethod
+    def _beyond_reach(layout: Layout) -> bool:
+        """Whether a row that lies apart is further into the arena than its table can say."""
+        offsets = zip(layout.bodies, layout.arrangement.offsets, strict=True)
+        return any(body.key[0] in layout.apart and at >= _REACH for body, at in offsets)
+
+    def _by_fullness(self) -> list[frozenset[int]]:
+        """The stores that may lie apart, segment by segment, those of the fullest segments first."""
+        live = placing.live_bytes(self._bodies(frozenset()), self.lives.ticks).tolist()
+        spans = list(pairwise((*segment_starts(self.schedule), self.lives.ticks)))
+        peaks = {span: max(live[slice(*span)]) for span in spans if span[1] > span[0]}
+        born, end = self.lives.born, self.lives.end
+        return [
+            frozenset(s for s in self.may if min(born[s]) < last and max(end[s]) > first)
+            for first, last in sorted(peaks, key=lambda span: (-peaks[span], span))
+        ]
+
+    # -- bodies
+
+    def _bodies(self, apart: frozenset[int]) -> list[Body]:
+        found = [*self.scratch]
+        for store in self.graph.stores:
+            if store.id in apart:
+                boxes = [self._box(store, r, 0) for r in range(store.rows)]
+                found += [Body((store.id, r), (box,)) for r, box in enumerate(boxes)]
+            else:
+                found.append(self._body(store))
+        return found
+
+    def _body(self, store: Store) -> Body:
+        slots = self.slots[store.id]
+        boxes: list[Box] = []
+        for r in range(store.rows):
+            box = self._box(store, r, r % slots * store.row_bytes)
+            if boxes and slots == store.rows and (boxes[-1].first, boxes[-1].end) == (box.first, box.end):
+                whole = Box(boxes[-1].offset, boxes[-1].bytes + box.bytes, box.first, box.end, box.group, box.over)
+                boxes[-1] = whole
+            else:
+                boxes.append(box)
+        return Body((store.id,), tuple(boxes))
+
+    def _box(self, store: Store, row: int, offset: int) -> Box:
+        first, end = self.lives.born[store.id][row], self.lives.end[store.id][row]
+        return Box(offset, store.row_bytes, first, end, store.id, self.over.get(store.id, frozenset()))
+
+    def _scratch(self) -> list[Body]:
+        """A body for each actor that needs scratch, or sums rows up."""
+        times: dict[int, list[int]] = {}
+        for t, (a, _) in enumerate(self.schedule.ticks):
+            if self.schedule.actors[a].scratch_bytes:
+                times.setdefault(a, []).append(t)
+        found = []
+        for a, ticks in times.items():
+            actor = self.schedule.actors[a]
+            spans = [(ticks[0], ticks[-1] + 1)] if actor.carries else _runs(ticks)
+            found.append(Body((SCRATCH, a), tuple(Box(0, actor.scratch_bytes, *span) for span in spans)))
+        return found
+
+
+def segment_starts(schedule: Schedule) -> list[int]:
+    """The tick at which each segment begins."""
+    found: list[int] = []
+    for t, (a, _) in enumerate(schedule.ticks):
+        while len(found) < len(schedule.cuts) - 1 and a >= schedule.cuts[len(found)]:
+            found.append(t)
+    return found
+
+
+def _runs(ticks: Sequence[int]) -> list[tuple[int, int]]:
+    """Neighbouring ticks as half-open spans."""
+    found: list[tuple[int, int]] = []
+    for t in ticks:
+        if found and found[-1][1] == t:
+            found[-1] = (found[-1][0], t + 1)
+        else:
+            found.append((t, t + 1))
+    return found
+
+
+def ring_rows(born: Sequence[int], end: Sequence[int]) -> int:
+    """How many slots a ring needs so that no row is overwritten before its last reader is done."""
+    rows = len(born)
+    slots = 1
+    for r in range(rows):
+        while r + slots < rows and born[r + slots] < end[r]:
+            slots += 1
+    return slots

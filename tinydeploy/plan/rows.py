@@ -1,0 +1,266 @@
+"""A model as rows: which rows each row step of an operator reads and writes, and which tensors are the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from tinydeploy.ir import Model, Operator
+from tinydeploy.operators.base import Rows, Span, rows_of
+from tinydeploy.operators.registry import kind_of
+from tinydeploy.plan.problem import MemoryOf, alias_source, stated_memory
+from tinydeploy.plan.types import FEED
+
+
+@dataclass(frozen=True)
+class Store:
+    """Bytes in an arena that one tensor is, or several that are the same bytes, cut into equal rows.
+
+    `given`: there before the first step. `final`: to be intact after the last. `solid`: its rows must lie one behind
+    the other whatever reads them.
+    """
+
+    id: int
+    tensors: tuple[int, ...]
+    rows: int
+    row_bytes: int
+    given: bool
+    final: bool
+    solid: bool
+
+
+@dataclass(frozen=True)
+class View:
+    """Where a tensor's bytes are: `offset` bytes into a store."""
+
+    store: int
+    offset: int
+
+
+Reads = tuple[tuple[int, tuple[Span, ...]], ...]
+"""By store: the rows that each row step takes."""
+
+
+@dataclass(frozen=True)
+class Actor:
+    """One operator, or the application that feeds an input, and the rows of its steps, in rows of stores.
+
+    `over`: stores of which an output row may lie over the row that the same step reads. `solid`: stores whose rows must
+    lie one behind the other. `scratch_bytes` are needed in each step; with `carries` they hold sums from the first
+    step to the last.
+    """
+
+    operator: int
+    feeds: int | None
+    steps: int
+    reads: Reads
+    writes: Reads
+    scratch_bytes: int = 0
+    carries: bool = False
+    over: frozenset[int] = frozenset()
+    solid: frozenset[int] = frozenset()
+    by_rows: bool = True
+
+
+@dataclass(frozen=True)
+class RowGraph:
+    """All stores, and the actors in an order that can be executed. `elided` operators have no actor.
+
+    `alone`: by actor's position, how it goes when no other takes turns with it, where that is different.
+    """
+
+    stores: tuple[Store, ...]
+    views: dict[int, View]
+    actors: tuple[Actor, ...]
+    alone: dict[int, Actor]
+    elided: frozenset[int]
+
+
+@dataclass
+class _Draft:
+    """A store while it is being found out."""
+
+    tensors: list[int]
+    rows: int
+    row_bytes: int
+    solid: bool = False
+
+
+@dataclass
+class _Builder:
+    model: Model
+    memory_of: MemoryOf
+    fed: frozenset[int]
+    kept: frozenset[int]
+    drafts: list[_Draft] = field(default_factory=list)
+    views: dict[int, View] = field(default_factory=dict)
+    elided: set[int] = field(default_factory=set)
+
+    def settle(self, tensor: int) -> None:
+        rows, row_bytes = rows_of(self.model.tensors[tensor])
+        self.views[tensor] = View(len(self.drafts), 0)
+        self.drafts.append(_Draft([tensor], rows, row_bytes))
+
+    def look_into(self, tensor: int, source: int, offset: int = 0) -> None:
+        """`tensor` is `offset` bytes into `source`."""
+        view = self.views[source]
+        draft = self.drafts[view.store]
+        self.views[tensor] = View(view.store, view.offset + offset)
+        draft.tensors.append(tensor)
+        if view.offset + offset or rows_of(self.model.tensors[tensor]) != (draft.rows, draft.row_bytes):
+            draft.solid = True
+
+    def settle_all(self, order: Sequence[int]) -> None:
+        for index, tensor in enumerate(self.model.tensors):
+            if tensor.variable or index in self.model.inputs:
+                self.settle(index)
+        parts = self._placed_parts()
+        for number in order:
+            op = self.model.operators[number]
+            source = alias_source(self.model, op, self.memory_of(self.model, op))
+            if source is not None:
+                self.look_into(op.outputs[0], source)
+                self.elided.add(number)
+            elif number in parts:
+                self.elided.add(number)
+            else:
+                for output in op.outputs:
+                    if output in self.views:
+                        continue  # it has a place in a later operator's output
+                    self.settle(output)
+
+    def _placed_parts(self) -> dict[int, tuple[int, ...]]:
+        return {}
+
+    def spans(self, tensor: int, spans: Iterable[Span]) -> tuple[int, tuple[Span, ...]]:
+        """Rows of a tensor as rows of its store."""
+        view = self.views[tensor]
+        draft = self.drafts[view.store]
+        _, row_bytes = rows_of(self.model.tensors[tensor])
+        if not view.offset and row_bytes == draft.row_bytes:
+            return view.store, tuple(spans)
+        found = []
+        for first, end in spans:
+            low, high = view.offset + first * row_bytes, view.offset + end * row_bytes
+            at = low // draft.row_bytes
+            found.append((at, -(-high // draft.row_bytes) if end > first else at))
+        return view.store, tuple(found)
+
+    def actor(self, op: Operator, rows: Rows | None) -> Actor:
+        model = self.model
+        memory = self.memory_of(model, op)
+        whole = Rows(
+            {
+                p: ((0, rows_of(model.tensors[i])[0]),)
+                for p, i in enumerate(op.inputs)
+                if i >= 0 and not model.tensors[i].constant
+            },
+            ((0, max((rows_of(model.tensors[o])[0] for o in op.outputs), default=0)),),
+        )
+        told = rows or whole
+        reads: dict[int, tuple[Span, ...]] = {}
+        for position, spans in told.reads.items():
+            store, found = self.spans(op.inputs[position], spans)
+            if store in reads:
+                found = tuple((min(a, c), max(b, d)) for (a, b), (c, d) in zip(reads[store], found, strict=True))
+            reads[store] = found
+        writes = []
+        for output in op.outputs:
+            spans = told.writes if rows is not None else ((0, rows_of(model.tensors[output])[0]),)
+            writes.append(self.spans(output, spans))
+        return Actor(
+            op.index,
+            None,
+            len(told.writes),
+            tuple(reads.items()),
+            tuple(writes),
+            told.accumulator_bytes or memory.scratch_bytes,
+            told.accumulator_bytes > 0,
+            self._over(op, told, memory.in_place),
+            frozenset(self.views[op.inputs[p]].store for p in (whole.reads if rows is None else rows.solid)),
+            rows is not None,
+        )
+
+    def _over(self, op: Operator, rows: Rows, positions: Sequence[int]) -> frozenset[int]:
+        """Stores whose rows the output may lie over while a step reads them: element by element, in rising order."""
+        model = self.model
+        if len(op.outputs) != 1:
+            return frozenset()
+        output = model.output_of(op)
+        found = set()
+        for position in positions:
+            index = op.inputs[position] if position < len(op.inputs) else -1
+            if index < 0 or position not in rows.reads or model.tensors[index].variable:
+                continue
+            source = model.tensors[index]
+            steps = zip(rows.reads[position], rows.writes, strict=True)
+            each = all(b - a == d - c == 1 for (a, b), (c, d) in steps)
+            if each and source.elements == output.elements and source.dtype.bytes >= output.dtype.bytes:
+                found.add(self.views[index].store)
+        for position in rows.reads:
+            if position not in positions:
+                found.discard(self.views[op.inputs[position]].store)
+        return frozenset(found)
+
+    def feed(self, tensor: int) -> Actor:
+        rows, _ = rows_of(self.model.tensors[tensor])
+        spans = tuple((r, r + 1) for r in range(rows))
+        return Actor(FEED, tensor, rows, (), (self.spans(tensor, spans),))
+
+
+def build_rows(
+    model: Model,
+    order: Sequence[int],
+    *,
+    fed: Sequence[int] = (),
+    kept: Sequence[int] = (),
+    memory_of: MemoryOf = stated_memory,
+) -> RowGraph:
+    """`model`, with its operators in `order`, as rows. `fed`: inputs that are handed over row by row."""
+    builder = _Builder(model, memory_of, frozenset(fed), frozenset(kept))
+    builder.settle_all(order)
+    actors: list[Actor] = []
+    alone: dict[int, Actor] = {}
+    waiting = [t for t in dict.fromkeys(model.inputs) if t in builder.fed]
+    for number in order:
+        if number in builder.elided:
+            continue
+        op = model.operators[number]
+        for tensor in [
+            t for t in waiting if builder.views[t].store in {builder.views[i].store for i in _read(model, op)}
+        ]:
+            actors.append(builder.feed(tensor))
+            waiting.remove(tensor)
+        kind = kind_of(op.opcode)
+        rows = kind.rows(model, op) if kind is not None else None
+        if rows is not None and rows.accumulator_bytes:
+            alone[len(actors)] = builder.actor(op, None)
+        actors.append(builder.actor(op, rows))
+    actors += [builder.feed(tensor) for tensor in waiting]  # nobody reads it, but the application hands it over
+    return RowGraph(
+        tuple(_store(model, builder, i, draft) for i, draft in enumerate(builder.drafts)),
+        builder.views,
+        tuple(actors),
+        alone,
+        frozenset(builder.elided),
+    )
+
+
+def _read(model: Model, op: Operator) -> list[int]:
+    return [i for i in op.inputs if i >= 0 and not model.tensors[i].constant]
+
+
+def _store(model: Model, builder: _Builder, number: int, draft: _Draft) -> Store:
+    tensors = [model.tensors[t] for t in draft.tensors]
+    held = any(t.variable for t in tensors)
+    stored = any(t.index in model.inputs and t.index not in builder.fed for t in tensors)
+    final = held or any(t.index in model.outputs or t.index in builder.kept for t in tensors)
+    return Store(
+        number,
+        tuple(draft.tensors),
+        draft.rows,
+        draft.row_bytes,
+        given=held or stored,
+        final=final,
+        solid=draft.solid or held or stored or final,
+    )

@@ -257,7 +257,15 @@ def keep_padding(data: bytes) -> bytes:
 
 
 def insert_before(
-    model: Any, position: int, opcode: str, constant: int, options: Any, name: str, shape: list[int], *, version: int = 1
+    model: Any,
+    position: int,
+    opcode: str,
+    constant: int,
+    options: Any,
+    name: str,
+    shape: list[int],
+    *,
+    version: int = 1,
 ) -> None:
     """Put an operator that moves values before the one at `position`, on its first input.
 

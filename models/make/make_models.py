@@ -28,6 +28,7 @@ RECIPES = {
     "ad": ("twins", "make_ad"),
     "mobilenet_v2_035": ("mobilenet", "make_mobilenet_v2_035"),
     "everything": ("everything", "make_everything"),
+    "branches": ("branches", "make_branches"),
 }
 
 HEADER = """\

@@ -176,10 +176,19 @@ def test_shipped_models_are_bit_exact(name: str, core: str, toolchain: str, tmp_
     run_on(path, CORES[core], toolchain, tmp_path, 2)
 
 
+@needs_gcc
+def test_mobilenet_v2_is_bit_exact(tmp_path: Path) -> None:
+    """Whole tensors of more than a MiB: on the one board with the memory for them."""
+    path = model_path("mobilenet_v2_035")
+    assert path is not None
+    run_on(path, "stm32u5a5", "gcc", tmp_path, 1)
+
+
 @pytest.mark.parametrize("toolchain", BOTH)
 @pytest.mark.parametrize("core", CORES)
-def test_every_operator_is_bit_exact_layer_by_layer(core: str, toolchain: str, tmp_path: Path) -> None:
-    path = model_path("everything")
+@pytest.mark.parametrize("name", ["everything", "branches"])
+def test_regression_networks_are_bit_exact_layer_by_layer(name: str, core: str, toolchain: str, tmp_path: Path) -> None:
+    path = model_path(name)
     assert path is not None
     run_on(path, CORES[core], toolchain, tmp_path, 4, layers=True)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.support.model_files import SKIP_REASON, real_models
-from tinydeploy.ir import Model
+from tinydeploy.ir import Model, Padding
 from tinydeploy.ir.catalog import ShippedModel, shipped_model, shipped_models
 from tinydeploy.operators.registry import kinds
 from tinydeploy.resources import models_dir
@@ -61,7 +63,7 @@ def test_every_file_is_listed_and_every_entry_has_its_file() -> None:
     listed = {path for model in CATALOG.values() for path in (model.path, *model.companions)}
     folder = models_dir()
     assert listed == {*folder.glob("*.tflite"), *folder.glob("*.npy")}
-    assert {"digits", *TWINS, "everything"} <= CATALOG.keys()
+    assert {"digits", *TWINS, "mobilenet_v2_035", "everything", "branches"} <= CATALOG.keys()
 
 
 @pytest.mark.parametrize("model", CATALOG.values(), ids=list(CATALOG))
@@ -103,6 +105,43 @@ def test_a_twin_has_the_layers_of_the_original_and_none_of_its_weights(name: str
     assert list(layers(ours)) == list(layers(theirs))
     weights = {t.data for t in theirs.tensors if t.data and t.bytes > 64}
     assert not weights & {t.data for t in ours.tensors if t.data}
+
+
+def test_mobilenet_v2_035_is_the_published_network() -> None:
+    model = read("mobilenet_v2_035")
+    # tensorflow.org, tf.keras.applications.mobilenet_v2, 0.35_224: 59 M MACs with 1000 classes; here there are 5
+    assert macs(model) / 1e6 == pytest.approx(59 - 1280 * 995 / 1e6, abs=0.7)
+    # STMicroelectronics, stm32ai-modelzoo, mobilenet_v2_0.35_224_fft_int8 (flowers, 5 classes): 406.86 KiB of weights
+    layers = [op for op in model.operators if op.opcode in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")]
+    constants = [model.tensor(index) for op in layers for index in op.inputs[1:3]]
+    assert {t.dtype.label for t in constants} == {"int8", "int32"}  # weights and biases
+    assert round(sum(t.bytes for t in constants) / 1024, 2) == 406.86
+    assert CATALOG["mobilenet_v2_035"].bytes < 900_000
+
+
+def test_mobilenet_v2_035_pads_explicitly_before_each_strided_depthwise_convolution() -> None:
+    """As Keras builds it; every other window of stride 2 is the first convolution's."""
+    model = read("mobilenet_v2_035")
+    pairs = list(pairwise(model.operators))
+    strided = [(before, op) for before, op in pairs if op.opcode == "DEPTHWISE_CONV_2D" and op.attrs.stride_h == 2]
+    assert [model.tensor(op.inputs[0]).shape[1:3] for _, op in strided] == [(n, n) for n in (113, 57, 29, 15)]
+    for before, op in strided:
+        assert before.opcode == "PAD"
+        assert before.outputs[0] == op.inputs[0]
+        assert op.attrs.padding is Padding.VALID
+
+
+def test_branches_has_the_joins_it_is_there_for() -> None:
+    model = read("branches")
+    readers = Counter(index for op in model.operators for index in set(op.inputs))
+    maps = [t for t in model.tensors if t.data is None and len(t.shape) == 4 and t.shape[1] > 1]
+    assert sum(readers[t.index] > 1 for t in maps) >= 8
+    assert max(readers[t.index] for t in maps) == 5
+    assert readers[model.inputs[0]] == 2
+    assert sum(readers[index] > 0 for index in model.outputs) == 1
+    opcodes = Counter(op.opcode for op in model.operators)
+    assert (opcodes["ADD"], opcodes["CONCATENATION"], opcodes["MUL"], opcodes["PAD"]) == (5, 3, 2, 1)
+    assert {t.shape[1:3] for t in maps} >= {(37, 23), (19, 12), (10, 6), (9, 6), (7, 4), (3, 2)}
 
 
 def test_everything_uses_every_operator_that_runs() -> None:

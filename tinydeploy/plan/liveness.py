@@ -42,38 +42,38 @@ class Graph:
     """Operators with their order constraints, and the values between them.
 
     `before[v]` and `after[v]` are masks of operators that must run before and after v. `scratch[v]` is needed during
-    v's step alone. `over[v]` are the values (numbers) that v's output may lie over. `start_bytes` are alive before
-    the first operator, values without a reader here left out of `values`.
+    v's step alone, `during[v]` is the scratch with v's results. `over[v]` are the values (numbers) that v's output may
+    lie over. `start_bytes` are alive before the first operator, values without a reader here included.
+
+    A node may stand for several operators that run one after the other: then `scratch` and `during` are the first
+    one's, and the others add `rest[v]` less what dies with the first one.
     """
 
     before: tuple[int, ...]
     after: tuple[int, ...]
     values: tuple[Value, ...]
     scratch: tuple[int, ...]
+    during: tuple[int, ...]
     over: tuple[tuple[int, ...], ...]
+    rest: tuple[int, ...]
     start_bytes: int
     everything: int = field(init=False)
     born: tuple[int, ...] = field(init=False)  # bytes of v's results that outlive its step
-    during: tuple[int, ...] = field(init=False)  # bytes of v's results and scratch
     ends: tuple[tuple[tuple[int, int], ...], ...] = field(init=False)  # (readers, bytes) of what may die with v
     covers: tuple[tuple[int, ...], ...] = field(init=False)  # readers of what v may write over
 
     def __post_init__(self) -> None:
-        count = len(self.before)
-        born, during = [0] * count, list(self.scratch)
-        ends: list[list[tuple[int, int]]] = [[] for _ in range(count)]
+        born = [0] * self.count
+        ends: list[list[tuple[int, int]]] = [[] for _ in range(self.count)]
         for value in self.values:
-            if value.producer != NO_PRODUCER:
-                during[value.producer] += value.bytes
-                if value.readers or value.held:
-                    born[value.producer] += value.bytes
+            if value.producer != NO_PRODUCER and (value.readers or value.held):
+                born[value.producer] += value.bytes
             if not value.held:
                 for v in bits(value.readers):
                     ends[v].append((value.readers, value.bytes))
         covers = [tuple(self.values[i].readers for i in numbers if not self.values[i].held) for numbers in self.over]
-        object.__setattr__(self, "everything", (1 << count) - 1)
+        object.__setattr__(self, "everything", (1 << self.count) - 1)
         object.__setattr__(self, "born", tuple(born))
-        object.__setattr__(self, "during", tuple(during))
         object.__setattr__(self, "ends", tuple(map(tuple, ends)))
         object.__setattr__(self, "covers", tuple(covers))
 
@@ -93,8 +93,8 @@ class Graph:
                 freed += size
         for readers in self.covers[v]:
             if not readers & ~done:
-                return freed, self.scratch[v]
-        return freed, self.during[v]
+                return freed, max(self.scratch[v], self.rest[v] - freed)
+        return freed, max(self.during[v], self.rest[v] - freed)
 
     def steps(self, order: Sequence[int]) -> tuple[list[int], list[int]]:
         """Bytes alive during each step of `order`, and after it."""
@@ -164,7 +164,9 @@ class Graph:
             after=tuple((m & inside) >> first for m in self.after[first:end]),
             values=tuple(values),
             scratch=self.scratch[first:end],
+            during=self.during[first:end],
             over=tuple(tuple(numbers[i] for i in over) for over in self.over[first:end]),
+            rest=self.rest[first:end],
             start_bytes=start_bytes,
         )
 
@@ -284,6 +286,7 @@ def graph_of(model: Model, *, in_place: bool, memory_of: MemoryOf) -> tuple[Grap
     made_by: dict[int, int] = {}
     touched_by: dict[int, int] = {}
     scratch: list[int] = []
+    during: list[int] = []
     over: list[tuple[int, ...]] = []
     for v, op in enumerate(model.operators):
         memory = memory_of(model, op)
@@ -304,6 +307,7 @@ def graph_of(model: Model, *, in_place: bool, memory_of: MemoryOf) -> tuple[Grap
                 settle(index, v)
             else:
                 value_of[index] = value_of[same]
+        during.append(scratch[v] + sum(sizes[value_of[i]] for i in op.outputs if same is None))
     for index in model.outputs:
         held[value_of[index]] = True
 
@@ -319,7 +323,9 @@ def graph_of(model: Model, *, in_place: bool, memory_of: MemoryOf) -> tuple[Grap
         value if value.readers or value.held or value.producer != NO_PRODUCER else Value(NO_PRODUCER, 0, 0, False)
         for value in values
     )
-    return Graph(tuple(before), tuple(after), wanted, tuple(scratch), tuple(over), start), unread
+    rest = (0,) * len(before)
+    graph = Graph(tuple(before), tuple(after), wanted, tuple(scratch), tuple(during), tuple(over), rest, start)
+    return graph, unread
 
 
 def _may_lie_over(model: Model, op: Operator, memory: Memory, value_of: dict[int, int]) -> tuple[int, ...]:

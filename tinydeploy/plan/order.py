@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tinydeploy.ir import Model
+from tinydeploy.plan.chains import fused
 from tinydeploy.plan.liveness import Graph, bits, graph_of
 from tinydeploy.plan.order_search import settle
 from tinydeploy.plan.problem import MemoryOf, stated_memory
 
-ORDER_VISITS = 600_000  # of the exact search, and again of the beams behind it; see order_search.py for what a visit is
+ORDER_VISITS = 500_000  # of the exact search, and half of it for the beams behind; order_search.py says what one is
 
 
 @dataclass(frozen=True)
@@ -123,11 +124,13 @@ def _least(graph: Graph, visits: int) -> tuple[tuple[int, ...], int, int]:
         peak = max(peak, least)
         if own_peak <= peak:
             continue
-        found = settle(part, range(part.count), own_peak, peak, max(0, visits - spent))
+        nodes, chains = fused(part)
+        found = settle(nodes, own_peak, peak, max(0, visits - spent))
         spent += found.visits
         bound = max(bound, found.lower_bound_bytes)
         peak = max(peak, found.peak_bytes)
-        order[first:end] = [first + v for v in found.order]
+        if found.order:
+            order[first:end] = [first + v for node in found.order for v in chains[node]]
     return tuple(order), bound, spent
 
 

@@ -12,16 +12,18 @@ What keeps the exact search small, for a peak that is to stay within a ceiling:
 - By the same argument, a set with the fewest bytes alive of all sets between it and the search's root is a place
   through which some optimal order goes, if it is in reach: the search starts afresh from there. The cut is found by
   maximum flow as soon as a set has no more bytes alive than the root.
-- All of it works from the end backwards, too; where bytes alive grow towards the end, only that is quick.
+- All of it works from the end backwards, too, and is often quick in one direction only: both take turns, with more
+  visits each time. What one direction has settled, and the ceiling, hold for the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 
 from tinydeploy.plan.liveness import Graph, bits
+
+FIRST_VISITS = 2_000  # of the exact search's first turn in each direction
 
 Move = tuple[int, int, int]
 """Bytes alive at the step, bytes alive on its far side, and the operator."""
@@ -29,7 +31,8 @@ Move = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Found:
-    """An order of a graph's operators, its peak, the bound proved for every order, and the visits spent."""
+    """An order of a graph's operators (empty: none below the limit), its peak or else the limit, the bound proved for
+    every order, and the visits spent."""
 
     order: tuple[int, ...]
     peak_bytes: int
@@ -43,6 +46,7 @@ class Walk:
     def __init__(self, graph: Graph, *, forward: bool) -> None:
         self.graph = graph
         self.forward = forward
+        self.visits = 0
         self.waits_for = graph.before if forward else graph.after
         self.frees = graph.after if forward else graph.before
 
@@ -68,32 +72,37 @@ class Walk:
             change = graph.born[v] - freed
             beyond = live + change if forward else live - change
             cost = (live if forward else beyond) + extra
+            self.visits += 1
             if beyond <= live and cost <= ceiling:
                 return [(cost, beyond, v)]
             found.append((cost, beyond, v))
         return found
 
 
-def settle(graph: Graph, own: Sequence[int], own_peak: int, ceiling: int, visits: int) -> Found:
-    """An order with the least peak, or `own` when nothing is better; beyond `visits`, the best of two beams.
+def settle(graph: Graph, limit: int, ceiling: int, visits: int) -> Found:
+    """An order with the least peak; beyond `visits`, the best of two beams; none unless it stays below the limit.
 
-    Peaks up to `ceiling` are all as good; the bound proved is the ceiling when nothing stays below it.
+    Peaks up to `ceiling` are all as good; the bound proved is 0 when nothing was found out above it.
     """
-    search = _Exact(graph, ceiling, own_peak, visits)
+    search = _Exact(graph, ceiling, limit, visits)
     order = search.run()
-    bound = search.ceiling if search.ceiling > ceiling else 0
     if order is None:
-        return Found(tuple(own), own_peak, own_peak, search.spent)
+        return Found((), limit, limit, search.spent)
+    bound = search.ceiling if search.ceiling > ceiling else 0
     if order:
         return Found(tuple(order), max(graph.steps(order)[0]), bound, search.spent)
-    best, peak, spent = tuple(own), own_peak, search.spent
+    best = Found((), limit, bound, search.spent)
     for forward in (True, False):
-        tried, looked_at = beam(graph, search.ceiling, visits // 2, forward=forward)
-        spent += looked_at
-        height = max(graph.steps(tried)[0])
-        if height < peak:
-            best, peak = tuple(tried), height
-    return Found(best, peak, bound, spent)
+        tried, looked_at = beam(graph, search.ceiling, visits // 4, forward=forward)
+        peak = max(graph.steps(tried)[0])
+        better = peak < best.peak_bytes
+        best = replace(
+            best,
+            order=tuple(tried) if better else best.order,
+            peak_bytes=min(peak, best.peak_bytes),
+            visits=best.visits + looked_at,
+        )
+    return best
 
 
 class _Exact:
@@ -111,12 +120,16 @@ class _Exact:
 
     def run(self) -> list[int] | None:
         """An optimal order; None if no order stays below the limit; an empty one when the visits are used up."""
-        for forward, visits in ((True, self.visits // 2), (False, self.visits)):
-            done = self._walk(Walk(self.graph, forward=forward), visits)
+        share, forward = FIRST_VISITS, True
+        while self.spent < self.visits:
+            walk = Walk(self.graph, forward=forward)
+            done = self._walk(walk, min(share, self.visits - self.spent))
+            self.spent += walk.visits
             if done is None:
                 return None
             if done:
                 return [*self.head, *reversed(self.tail)]
+            share, forward = (share if forward else 4 * share), not forward
         return []
 
     def _walk(self, walk: Walk, visits: int) -> bool | None:
@@ -178,8 +191,7 @@ class _Exact:
             if done == goal or (live <= root_live and done != root):
                 return self._cut(walk, root, done, live, _path(came_from, done), goal)
             moves = walk.moves(done, ready, live, self.ceiling)
-            self.spent += len(moves)
-            if self.spent > visits:
+            if walk.visits > visits:
                 return False
             for cost, beyond, v in moves:
                 new = done | 1 << v
@@ -202,7 +214,7 @@ class _Exact:
         else:
             outside, looked_at = self.graph.valley(everything & ~done, everything & ~root, largest=False)
             valley = everything & ~outside
-        self.spent += looked_at
+        walk.visits += looked_at
         path = [v for v in path if valley >> v & 1]
         run = list(bits(valley if walk.forward else everything & ~valley))
         return path, self.graph.steps(run)[1][-1]
@@ -227,24 +239,19 @@ def beam(graph: Graph, ceiling: int, visits: int, *, forward: bool) -> tuple[lis
     live = graph.start_bytes if forward else graph.steps(range(graph.count))[1][-1]
     level: list[tuple[int, int, int, int, int]] = [(ceiling, live, 0, root, walk.ready(root))]
     came_from: list[dict[int, tuple[int, int]]] = []
-    spent = 0
     for depth in range(graph.count):
-        share = max(1, (visits - spent) // (graph.count - depth))
+        share = walk.visits + max(1, (visits - walk.visits) // (graph.count - depth))
         best: dict[int, tuple[int, int, int, int, int]] = {}
         origin: dict[int, tuple[int, int]] = {}
-        used = 0
         for peak, live, _, done, ready in level:
-            if used >= share and best:
+            if walk.visits >= share and best:
                 break
-            moves = walk.moves(done, ready, live, peak)
-            used += len(moves)
-            for cost, beyond, v in moves:
+            for cost, beyond, v in walk.moves(done, ready, live, peak):
                 new = done | 1 << v
                 height = max(peak, cost)
                 if new not in best or height < best[new][0]:
                     best[new] = (height, beyond, len(best), new, walk.ready_after(v, new, ready))
                     origin[new] = (done, v)
-        spent += used
         level = sorted(best.values())
         came_from.append(origin)
     order = []
@@ -252,4 +259,4 @@ def beam(graph: Graph, ceiling: int, visits: int, *, forward: bool) -> tuple[lis
     for origin in reversed(came_from):
         done, v = origin[done]
         order.append(v)
-    return (order[::-1] if forward else order), spent
+    return (order[::-1] if forward else order), walk.visits

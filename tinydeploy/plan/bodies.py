@@ -154,7 +154,8 @@ class _Space:
 
     def tops(self, arrangement: Arrangement) -> list[int]:
         """Bodies that reach the end of the arena."""
-        return [b for b, at in enumerate(arrangement.offsets) if at + self.sizes[b] == arrangement.bytes]
+        ends = [at + size for at, size in zip(arrangement.offsets, self.sizes, strict=True)]
+        return [b for b, end in enumerate(ends) if end == max(ends)]
 
     def place(self, order: Sequence[int], limit: int | None) -> Arrangement | None:
         """Each body in turn at the lowest offset that is free; None once the arena reaches the limit."""

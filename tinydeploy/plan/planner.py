@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Literal, get_args
 
@@ -11,6 +12,7 @@ from tinydeploy.ir import Model
 from tinydeploy.operators.base import rows_of
 from tinydeploy.plan import placement
 from tinydeploy.plan import solver as cp_sat
+from tinydeploy.plan.order import best_order, reordered
 from tinydeploy.plan.problem import MemoryOf, build_problem, stated_memory
 from tinydeploy.plan.program import plan_rows
 from tinydeploy.plan.types import ALIGNMENT, Execution, Peak, Placement, Plan, Problem
@@ -34,24 +36,42 @@ def make_plan(
     `execution` is explained in plan/types.py. `fed`: inputs (tensor indices) that the application hands over row by
     row. `kept`: tensors that stay readable to the end, beside the model's outputs.
 
-    `solver`: `builtin` needs nothing; `cp-sat` adds OR-Tools where the built-in search has proved nothing;
-    `auto` does the same if OR-Tools is installed.
+    Operators run in the order with the least peak that is found. Where rows save nothing, tensors are whole.
+
+    `solver`, of whole tensors' places: `builtin` needs nothing; `cp-sat` adds OR-Tools where the built-in search has
+    proved nothing; `auto` does the same if OR-Tools is installed.
 
     Raises what `build_problem` raises, `MissingToolError` for `cp-sat` without OR-Tools, and `PlanInvalidError` if
     the validator refuses the result, which is a bug.
     """
     if solver not in get_args(Solver):
         raise UsageError(f"unknown solver '{solver}'", hint=f"one of: {', '.join(get_args(Solver))}")
-    if execution != "whole":
-        plan = plan_rows(model, range(len(model.operators)), execution, fed=fed, kept=kept, memory_of=memory_of)
-        validate(model, plan, memory_of=memory_of)
-        return plan
-    problem = build_problem(model, in_place=in_place, memory_of=memory_of)
+    if execution not in get_args(Execution):
+        raise UsageError(f"unknown execution '{execution}'", hint=f"one of: {', '.join(get_args(Execution))}")
+    if execution == "whole":
+        if fed:
+            raise UsageError("an input can be fed by rows only where rows are planned: not with whole tensors")
+        plan = _plan_whole(model, tuple(kept), in_place, solver, memory_of)
+    else:
+        plan = plan_rows(model, execution, fed=fed, kept=kept, in_place=in_place, memory_of=memory_of)
+        if not fed:
+            whole = _plan_whole(model, tuple(kept), in_place, "builtin", memory_of)
+            plan = whole if whole.arena_bytes <= plan.arena_bytes else plan
+    validate(model, plan, memory_of=memory_of)
+    return plan
+
+
+def _plan_whole(model: Model, kept: tuple[int, ...], in_place: bool, solver: Solver, memory_of: MemoryOf) -> Plan:
+    """Whole tensors in one arena, operators in the order with the least peak."""
+    wanted = replace(model, outputs=tuple(dict.fromkeys((*model.outputs, *kept))))
+    order = best_order(wanted, in_place=in_place, memory_of=memory_of)
+    wanted = reordered(wanted, order.order)
+    problem = build_problem(wanted, in_place=in_place, memory_of=memory_of)
     placed = placement.place(problem.buffers)
     if solver == "cp-sat" or (solver == "auto" and not placed.proof.optimal and cp_sat.available()):
         placed = cp_sat.improve(problem.buffers, placed)
     live = _live_by_step(problem)
-    plan = Plan(
+    return Plan(
         problem=problem,
         offsets=placed.offsets,
         placements=_placements(model, problem, placed.offsets),
@@ -61,9 +81,8 @@ def make_plan(
         peak=_peak(problem, live),
         live_bytes=live,
         scratch_offsets={b.scratch_of: placed.offsets[b.id] for b in problem.buffers if b.scratch_of is not None},
+        kept=kept,
     )
-    validate(model, plan, memory_of=memory_of)
-    return plan
 
 
 def _live_by_step(problem: Problem) -> tuple[int, ...]:

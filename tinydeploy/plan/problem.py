@@ -34,9 +34,7 @@ def build_problem(model: Model, *, in_place: bool = True, memory_of: MemoryOf = 
     Raises `UnsupportedModelError` for a model without operators or with a constant as output, and `ModelError` for
     an operator that reads what nothing has computed, or that computes what exists already.
     """
-    if not model.operators:
-        raise UnsupportedModelError(f"{_name(model)}: has no operators, so there is nothing to run")
-    _check_flow(model)
+    check_flow(model)
     ranges = _tensor_ranges(model)
     shared: list[list[int]] = []  # tensors that lie at one offset, buffer by buffer
     home: dict[int, list[int]] = {}
@@ -80,8 +78,13 @@ def _name(model: Model) -> str:
     return model.path or printable(model.name)
 
 
-def _check_flow(model: Model) -> None:
-    """Every tensor has one origin, and has it before it is read."""
+def check_flow(model: Model) -> None:
+    """Raise unless there is something to run and every tensor has one origin, and has it before it is read.
+
+    `UnsupportedModelError` for a model without operators or with a constant as output, `ModelError` for the rest.
+    """
+    if not model.operators:
+        raise UnsupportedModelError(f"{_name(model)}: has no operators, so there is nothing to run")
     known = set(model.inputs) | {t.index for t in model.tensors if t.constant or t.variable}
     for op in model.operators:
         for index in op.inputs:

@@ -9,9 +9,10 @@ from tinydeploy.ir import Model
 from tinydeploy.operators.base import rows_of
 from tinydeploy.plan.bodies import Box, live_bytes
 from tinydeploy.plan.layout import SCRATCH, Layout, Lives, lay_out, lives_of
+from tinydeploy.plan.order import orders
 from tinydeploy.plan.problem import MemoryOf, stated_memory
 from tinydeploy.plan.rows import RowGraph, build_rows
-from tinydeploy.plan.schedule import Schedule, one_by_one, streamed
+from tinydeploy.plan.schedule import EFFORT, Schedule, one_by_one, streamed
 from tinydeploy.plan.types import (
     FEED,
     ROW_ALIGNMENT,
@@ -29,16 +30,24 @@ from tinydeploy.plan.types import (
 
 def plan_rows(
     model: Model,
-    order: Sequence[int],
     execution: Execution,
     *,
     fed: Sequence[int] = (),
     kept: Sequence[int] = (),
+    in_place: bool = True,
     memory_of: MemoryOf = stated_memory,
 ) -> Plan:
-    """The plan for operators in `order`, `overlap` or `streamed`, not yet validated. Deterministic."""
-    graph = build_rows(model, order, fed=fed, kept=kept, memory_of=memory_of)
-    schedule = one_by_one(graph) if execution == "overlap" else streamed(graph)
+    """The plan for `overlap` or `streamed`, not yet validated. Deterministic.
+
+    Of the orders that `orders` offers the one whose schedule has the least peak is laid out.
+    """
+    offered = orders(model, in_place=in_place, memory_of=memory_of)
+    tried: list[tuple[Sequence[int], RowGraph, Schedule]] = []
+    for candidate in offered:
+        graph = build_rows(model, candidate.order, fed=fed, kept=kept, in_place=in_place, memory_of=memory_of)
+        schedule = one_by_one(graph) if execution == "overlap" else streamed(graph, EFFORT // len(offered))
+        tried.append((candidate.order, graph, schedule))
+    order, graph, schedule = min(tried, key=lambda each: each[2].peak_bytes)
     lives = lives_of(graph, schedule)
     layout = lay_out(graph, schedule, lives)
     return _Assembly(model, order, graph, schedule, lives, layout).plan(execution, tuple(fed), tuple(kept))

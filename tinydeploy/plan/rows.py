@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tinydeploy.ir import Model, Operator
 from tinydeploy.operators.base import Rows, Span, rows_of
 from tinydeploy.operators.registry import kind_of
-from tinydeploy.plan.problem import MemoryOf, alias_source, stated_memory
+from tinydeploy.plan.problem import MemoryOf, alias_source, check_flow, stated_memory
 from tinydeploy.plan.types import FEED
 
 
@@ -92,6 +92,7 @@ class _Builder:
     memory_of: MemoryOf
     fed: frozenset[int]
     kept: frozenset[int]
+    in_place: bool
     drafts: list[_Draft] = field(default_factory=list)
     views: dict[int, View] = field(default_factory=dict)
     elided: set[int] = field(default_factory=set)
@@ -176,7 +177,7 @@ class _Builder:
             tuple(writes),
             told.accumulator_bytes or memory.scratch_bytes,
             told.accumulator_bytes > 0,
-            self._over(op, told, memory.in_place),
+            self._over(op, told, memory.in_place) if self.in_place else frozenset(),
             frozenset(self.views[op.inputs[p]].store for p in (whole.reads if rows is None else rows.solid)),
             rows is not None,
         )
@@ -214,10 +215,16 @@ def build_rows(
     *,
     fed: Sequence[int] = (),
     kept: Sequence[int] = (),
+    in_place: bool = True,
     memory_of: MemoryOf = stated_memory,
 ) -> RowGraph:
-    """`model`, with its operators in `order`, as rows. `fed`: inputs that are handed over row by row."""
-    builder = _Builder(model, memory_of, frozenset(fed), frozenset(kept))
+    """`model`, with its operators in `order`, as rows.
+
+    `fed`: inputs that are handed over row by row. `kept`: tensors to be intact at the end. `in_place=False`: no row is
+    written over one that the same step reads. Raises what `check_flow` raises.
+    """
+    check_flow(model)
+    builder = _Builder(model, memory_of, frozenset(fed), frozenset(kept), in_place)
     builder.settle_all(order)
     actors: list[Actor] = []
     alone: dict[int, Actor] = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tinydeploy.plan.rows import Actor, RowGraph
 
@@ -118,7 +119,7 @@ class _Search:
         actors = list(self.graph.actors)
         ticks: list[Tick] = []
         peak = 0
-        for i, j in zip(cuts, cuts[1:], strict=False):
+        for i, j in pairwise(cuts):
             if j == i + 1:
                 actors[i] = self.graph.alone.get(i, actors[i])
             peak = max(peak, self.peak(i, j, None) or 0)

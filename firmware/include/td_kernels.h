@@ -13,6 +13,7 @@
 #include "td_copy.h"
 #include "td_depthwise_conv_2d.h"
 #include "td_dequantize.h"
+#include "td_extreme.h"
 #include "td_fully_connected.h"
 #include "td_lookup.h"
 #include "td_max_pool_2d.h"
@@ -20,8 +21,11 @@
 #include "td_mul.h"
 #include "td_pad.h"
 #include "td_quantize.h"
+#include "td_rearrange.h"
 #include "td_reduce_max.h"
+#include "td_resize_bilinear.h"
+#include "td_resize_nearest_neighbor.h"
 #include "td_softmax.h"
-#include "td_transpose.h"
+#include "td_transpose_conv.h"
 
 #endif

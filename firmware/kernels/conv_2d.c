@@ -6,6 +6,7 @@
  * Two output columns and two output channels are computed at a time, four accumulators in registers. */
 #include "td_conv_2d.h"
 #include "td_dsp.h"
+#include "td_two_channels.h"
 #include "td_window.h"
 
 #include <string.h>
@@ -25,15 +26,6 @@
         a01 = td_dual_mac(v0o, u1o, td_dual_mac(v0e, u1e, a01));                                                       \
         a11 = td_dual_mac(v1o, u1o, td_dual_mac(v1e, u1e, a11));                                                       \
     } while (0)
-#define MAC_4_1X2                                                                                                      \
-    do {                                                                                                               \
-        const uint32_t v0 = td_load4(x0), u0 = td_load4(w), u1 = td_load4(w + 4);                                      \
-        const uint32_t v0e = td_even(v0), v0o = td_odd(v0);                                                            \
-        x0 += 4;                                                                                                       \
-        w += 8;                                                                                                        \
-        a0 = td_dual_mac(v0o, td_odd(u0), td_dual_mac(v0e, td_even(u0), a0));                                          \
-        a1 = td_dual_mac(v0o, td_odd(u1), td_dual_mac(v0e, td_even(u1), a1));                                          \
-    } while (0)
 #else
 #define MAC_4_2X2                                                                                                      \
     do {                                                                                                               \
@@ -41,14 +33,6 @@
         MAC_2X2(w[1], w[5]);                                                                                           \
         MAC_2X2(w[2], w[6]);                                                                                           \
         MAC_2X2(w[3], w[7]);                                                                                           \
-        w += 8;                                                                                                        \
-    } while (0)
-#define MAC_4_1X2                                                                                                      \
-    do {                                                                                                               \
-        MAC_1X2(w[0], w[4]);                                                                                           \
-        MAC_1X2(w[1], w[5]);                                                                                           \
-        MAC_1X2(w[2], w[6]);                                                                                           \
-        MAC_1X2(w[3], w[7]);                                                                                           \
         w += 8;                                                                                                        \
     } while (0)
 #endif
@@ -65,16 +49,6 @@
         TD_PIN(a01);                                                                                                   \
         TD_PIN(a10);                                                                                                   \
         TD_PIN(a11);                                                                                                   \
-    } while (0)
-
-/* One input: one column, two channels. */
-#define MAC_1X2(u0, u1)                                                                                                \
-    do {                                                                                                               \
-        const int32_t v0 = *x0++;                                                                                      \
-        a0 += (uint32_t)(v0 * u0);                                                                                     \
-        a1 += (uint32_t)(v0 * u1);                                                                                     \
-        TD_PIN(a0);                                                                                                    \
-        TD_PIN(a1);                                                                                                    \
     } while (0)
 
 /* `rows` runs of `run` bytes, the k-th at row[k] + left; the next column's lie `step` further on. */

@@ -23,7 +23,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tinydeploy.ir import Model, Operator
-from tinydeploy.operators.base import ConstArray, KernelCall, OperatorKind, rows_of
+from tinydeploy.operators.base import ConstArray, KernelCall, OperatorKind, Span, rows_of
 from tinydeploy.operators.registry import kind_of
 from tinydeploy.resources import firmware_dir
 from tinydeploy.tflite import parse_model
@@ -37,7 +37,7 @@ _GAP = 64
 _GARBAGE = 0x5A
 
 WHOLE, ROWS, RINGS, IN_PLACE = "whole", "rows", "rings", "in place"
-"""One call; one call for each row, the last row first; rings of as few rows as the window needs; over an input."""
+"""One call; one call for each row, the last row first; rings of as few rows as a row step needs; over an input."""
 
 
 @dataclass(frozen=True)
@@ -162,22 +162,24 @@ class _Program:
         self.number, self.case = number, case
         self.model, self.op, self.kind = single_operator(case.data)
         model, op = self.model, self.op
-        emitted = self.kind.emit(model, op)
+        emitted = (self.kind.emit_rows if case.mode == RINGS else self.kind.emit)(model, op)
         self.calls: tuple[KernelCall, ...] = emitted if isinstance(emitted, tuple) else (emitted,)
         assert len(model.inputs) == len(case.inputs)
         for index, array in zip(model.inputs, case.inputs, strict=True):
             tensor = model.tensor(index)
             assert array.shape == tensor.shape and array.dtype == np.dtype(tensor.dtype.label)
         self.given = b"".join(np.ascontiguousarray(a).tobytes() for a in case.inputs)
-        window = self.kind.window(model, op)
-        self.window = window
-        self.rings = {}
+        self.spans: dict[int, list[Span]] = {}  # by tensor: the rows of each step, where it is kept in a ring
         if case.mode == RINGS:
-            assert window is not None, "only operators with a window can stream"
-            first = model.tensor(op.inputs[0])
-            least = min(window.kernel_h, first.shape[1])
-            same = {i for i in op.inputs if model.tensor(i).shape == first.shape and not model.tensor(i).constant}
-            self.rings = dict.fromkeys(same, least) | {op.outputs[0]: 1}
+            rows = self.kind.rows(model, op)
+            assert rows is not None and not rows.accumulator_bytes, "this operator does not go row by row"
+            for position, spans in rows.reads.items():
+                if position not in rows.solid:
+                    before = self.spans.get(op.inputs[position], spans)
+                    both = [(min(a[0], b[0]), max(a[1], b[1])) for a, b in zip(before, spans, strict=True)]
+                    self.spans[op.inputs[position]] = both
+            self.spans |= {index: list(rows.writes) for index in op.outputs}
+        self.rings = {i: max(1, *(end - first for first, end in spans)) for i, spans in self.spans.items()}
         self.offsets: dict[int, int] = {}
         at = _GAP
         for index in dict.fromkeys((*model.inputs, *op.outputs)):
@@ -202,9 +204,9 @@ class _Program:
         for index, offset in self.offsets.items():
             rows, row_bytes = self._rows(index)
             text.append(
-                f"static const td_tensor_t t{n}_{index} = {{ {offset}, {row_bytes}, {self.rings.get(index, rows)} }};"
+                f"static const td_tensor_t t{n}_{index} = {{ .offset = {offset}, .row_bytes = {row_bytes}, "
+                f".ring_rows = {self.rings.get(index, rows)} }};"
             )
-        statements = []
         for k, call in enumerate(self.calls):
             fields = []
             for name, value in call.table.items():
@@ -221,76 +223,75 @@ class _Program:
                     fields.append(f".{name} = {c_integer(value)}")
             text.append(f"static const {call.function}_t o{n}_{k} = {{ {', '.join(fields)} }};")
             arguments = [f"&o{n}_{k}", "arena", *(f"&t{n}_{t}" for t in (*call.inputs, call.output)), "first", "end"]
+            text.append(f"static void rows_{n}_{k}(uint8_t *arena, int32_t first, int32_t end)\n{{")
             if call.window_rows:
-                statements.append(f"const int8_t **window = malloc({call.window_rows} * sizeof *window);")
+                text.append(f"    const int8_t **window = malloc({call.window_rows} * sizeof *window);")
                 arguments.append("window")
-            statements.append(f"{call.function}({', '.join(arguments)});")
+            text.append(f"    {call.function}({', '.join(arguments)});")
             if call.window_rows:
-                statements.append("free(window);")
-        text.append(f"static void rows_{n}(uint8_t *arena, int32_t first, int32_t end)\n{{")
-        text.extend(f"    {s}" for s in statements)
-        text.append("}")
+                text.append("    free(window);")
+            text.append("}")
+        for index, spans in self.spans.items():
+            text.append(
+                f"static const int32_t s{n}_{index}[][2] = {{ {', '.join(f'{{{a}, {b}}}' for a, b in spans)} }};"
+            )
         return "\n".join(text + self._main())
 
     def _main(self) -> list[str]:
         n, model, op = self.number, self.model, self.op
         text = [f"static void case_{n}(void)", "{", f"    uint8_t *arena = malloc({self.arena});"]
         text.append(f"    memset(arena, {_GARBAGE}, {self.arena});")
+        text += [f"    uint8_t *full_{i} = malloc({model.tensor(i).bytes});" for i in self.rings]
         for index in model.inputs:
-            size = model.tensor(index).bytes
-            if index in self.rings:
-                text.append(f"    uint8_t *full_{index} = malloc({size});")
-                text.append(f"    give(full_{index}, {size});")
-            else:
-                text.append(f"    give(arena + {self.offsets[index]}, {size});")
+            to = f"full_{index}" if index in self.rings else f"arena + {self.offsets[index]}"
+            text.append(f"    give({to}, {model.tensor(index).bytes});")
         spans = sorted({(self.offsets[i], self._kept(i)) for i in self.offsets})
         at = 0
         for offset, size in spans:
             text.append(f"    ASAN_POISON_MEMORY_REGION(arena + {at}, {offset - at});")
             at = offset + size
         text.append(f"    ASAN_POISON_MEMORY_REGION(arena + {at}, {self.arena - at});")
-        output = op.outputs[0]
-        rows, row_bytes = self._rows(output)
-        if self.case.mode == ROWS:
-            text.append(f"    for (int32_t y = {rows - 1}; y >= 0; --y) {{ rows_{n}(arena, y, y + 1); }}")
-        elif self.case.mode == RINGS:
-            text += self._stream(rows, row_bytes)
+        if self.case.mode == RINGS:
+            text += self._stream()
         else:
-            text.append(f"    rows_{n}(arena, 0, {rows});")
-        if self.case.mode != RINGS:
-            text.extend(f"    take(arena + {self.offsets[i]}, {model.tensor(i).bytes});" for i in op.outputs)
+            for k, call in enumerate(self.calls):
+                if self.case.mode == ROWS:
+                    text.append(
+                        f"    for (int32_t y = {call.rows - 1}; y >= 0; --y) {{ rows_{n}_{k}(arena, y, y + 1); }}"
+                    )
+                else:
+                    text.append(f"    rows_{n}_{k}(arena, 0, {call.rows});")
+        for index in op.outputs:
+            place = f"full_{index}" if index in self.rings else f"arena + {self.offsets[index]}"
+            text.append(f"    take({place}, {model.tensor(index).bytes});")
         text += [f"    ASAN_UNPOISON_MEMORY_REGION(arena, {self.arena});"]
-        text += [f"    free(full_{i});" for i in model.inputs if i in self.rings]
+        text += [f"    free(full_{i});" for i in self.rings]
         text += ["    free(arena);", "}"]
         return text
 
-    def _stream(self, rows: int, row_bytes: int) -> list[str]:
-        """Row by row: the input rows under the window are put into their rings, all others are overwritten."""
-        n, window, output = self.number, self.window, self.op.outputs[0]
-        assert window is not None
-        first = self.model.tensor(self.op.inputs[0])
-        out_h = self.model.tensor(output).shape[1]
-        in_h = first.shape[1]
-        text = [f"    for (int32_t y = 0; y < {rows}; ++y) {{"]
-        text.append(f"        const int32_t image = y / {out_h};")
-        text.append(f"        const int32_t top = (y - image * {out_h}) * {window.stride_h} - {window.pad_top};")
+    def _stream(self) -> list[str]:
+        """Step by step: the input rows that it reads are put into their rings, all others are overwritten."""
+        n, outputs = self.number, self.op.outputs
+        text = [f"    for (int32_t s = 0; s < {len(self.spans[outputs[0]])}; ++s) {{"]
         for index, kept in self.rings.items():
-            if index == output:
-                continue
-            width = self._rows(index)[1]
-            text.append(f"        memset(arena + {self.offsets[index]}, {_GARBAGE}, {kept * width});")
-            text.append(f"        for (int32_t r = top; r < top + {window.kernel_h}; ++r) {{")
-            text.append(f"            if (r >= 0 && r < {in_h}) {{")
-            text.append(f"                const int32_t row = image * {in_h} + r;")
-            text.append(
-                f"                memcpy(arena + {self.offsets[index]} + row % {kept} * {width}, "
-                f"full_{index} + row * {width}, {width});"
-            )
-            text.append("            }\n        }")
-        text.append(f"        rows_{n}(arena, y, y + 1);")
-        text.append(f"        take(arena + {self.offsets[output]}, {row_bytes});")
-        text.append("    }")
-        return text
+            if index not in outputs:
+                text.append(f"        memset(arena + {self.offsets[index]}, {_GARBAGE}, {self._kept(index)});")
+                text.append(self._move(index, kept, "memcpy(ring, full, width)"))
+        text += [f"        rows_{n}_{k}(arena, s, s + 1);" for k in range(len(self.calls))]
+        text += [self._move(index, self.rings[index], "memcpy(full, ring, width)") for index in outputs]
+        return [*text, "    }"]
+
+    def _move(self, index: int, kept: int, statement: str) -> str:
+        """The statement for each row of the step, between its place in the ring and that in the whole tensor."""
+        spans, width = f"s{self.number}_{index}[s]", self._rows(index)[1]
+        return (
+            f"        for (int32_t r = {spans}[0]; r < {spans}[1]; ++r) {{\n"
+            f"            const size_t width = {width};\n"
+            f"            uint8_t *ring = arena + {self.offsets[index]} + r % {kept} * {width};\n"
+            f"            uint8_t *full = full_{index} + r * {width};\n"
+            f"            {statement};\n"
+            "        }"
+        )
 
 
 def c_integer(value: int) -> str:

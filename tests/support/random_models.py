@@ -124,6 +124,7 @@ def fully_connected(rng: Rng) -> bytes:
 
 
 def _pairwise(rng: Rng, opcode: str) -> bytes:
+    compares = opcode in ("MAXIMUM", "MINIMUM")
     rank = int(rng.integers(0, 7))
     out = shape_of(rng, rank)
     shapes = [out, out]
@@ -142,6 +143,8 @@ def _pairwise(rng: Rng, opcode: str) -> bytes:
         output = (float(np.float32(max(first[0], second[0]) * np.exp(rng.uniform(-2, 2)))), quant(rng)[1])
         if rng.random() < 0.3:
             output = (max(first[0], second[0]) * float(rng.choice([1.0, 2.0])), output[1])
+    if compares:
+        second = output = first
     g = GraphBuilder()
     constant = int(rng.integers(2)) if rng.random() < 0.3 else -1
     tensors = []
@@ -151,7 +154,8 @@ def _pairwise(rng: Rng, opcode: str) -> bytes:
     y = g.tensor("y", out, scale=output[0], zero_point=output[1])
     if constant < 0 and shapes[0] == shapes[1] and rng.random() < 0.2:
         tensors[1] = tensors[0]  # the same tensor twice
-    g.op(opcode, tensors, [y], version=2, activation=pick(rng, ACTIVATIONS))
+    fields = {} if compares else {"activation": pick(rng, ACTIVATIONS)}
+    g.op(opcode, tensors, [y], version=2, **fields)
     return g.build(list(dict.fromkeys(t for i, t in enumerate(tensors) if i != constant)), [y])
 
 
@@ -168,6 +172,16 @@ def sub(rng: Rng) -> bytes:
 def mul(rng: Rng) -> bytes:
     """MUL, as ADD."""
     return _pairwise(rng, "MUL")
+
+
+def maximum(rng: Rng) -> bytes:
+    """MAXIMUM, as ADD."""
+    return _pairwise(rng, "MAXIMUM")
+
+
+def minimum(rng: Rng) -> bytes:
+    """MINIMUM, as ADD."""
+    return _pairwise(rng, "MINIMUM")
 
 
 def _pool(rng: Rng, opcode: str) -> bytes:
@@ -298,6 +312,112 @@ def transpose(rng: Rng) -> bytes:
     return writer.transpose(shape_of(rng, rank), [int(v) for v in rng.permutation(rank)], quant=quant(rng))
 
 
+def transpose_conv(rng: Rng) -> bytes:
+    """TRANSPOSE_CONV with strides below, at and above the kernel, also to extents that Keras would not choose."""
+    kernel = (int(rng.integers(1, 6)), int(rng.integers(1, 6)))
+    stride = (int(rng.integers(1, 5)), int(rng.integers(1, 5)))
+    shape = (int(rng.integers(1, 3)), *(int(v) for v in rng.integers(1, 7, size=2)), int(rng.integers(1, 10)))
+    extent = None
+    if rng.random() < 0.3:
+        extent = (int(rng.integers(1, 5 * shape[1])), int(rng.integers(1, 5 * shape[2])))
+    first = quant(rng)
+    spread = first[0] * 0.01 * 64 * 64 * np.sqrt(prod(kernel) * shape[3]) / 100
+    output = (float(np.float32(spread * np.exp(rng.uniform(-2, 2)))), quant(rng)[1])
+    return writer.transpose_conv(
+        shape, int(rng.integers(1, 8)), kernel, stride, pick(rng, ("SAME", "VALID")), pick(rng, ACTIVATIONS),
+        extent=extent, quant_in=first, quant_out=output, per_channel=bool(rng.random() < 0.7),
+        bias=bool(rng.random() < 0.7), seed=int(rng.integers(1 << 30)),
+    )  # fmt: skip
+
+
+def _resize(rng: Rng, opcode: str) -> bytes:
+    """Any two sizes; corners, centres or neither, and where the reference allows it both."""
+    shape = (int(rng.integers(1, 3)), *(int(v) for v in rng.integers(1, 9, size=2)), int(rng.integers(1, 8)))
+    align, half = ((False, False), (True, False), (False, True), (True, True))[
+        int(rng.integers(4 if opcode == "RESIZE_NEAREST_NEIGHBOR" else 3))
+    ]
+    size = (int(rng.integers(1, 20)), int(rng.integers(1, 20)))
+    if rng.random() < 0.3:
+        factor = int(rng.integers(2, 4))
+        size = (shape[1] * factor, shape[2] * factor)
+    return writer.resize(opcode, shape, size, align_corners=align, half_pixel_centers=half, quant=quant(rng))
+
+
+def resize_nearest_neighbor(rng: Rng) -> bytes:
+    """RESIZE_NEAREST_NEIGHBOR, to larger and smaller."""
+    return _resize(rng, "RESIZE_NEAREST_NEIGHBOR")
+
+
+def resize_bilinear(rng: Rng) -> bytes:
+    """RESIZE_BILINEAR, to larger and smaller."""
+    return _resize(rng, "RESIZE_BILINEAR")
+
+
+def slice_of(rng: Rng) -> bytes:
+    """SLICE of up to five axes, some sizes -1."""
+    shape = shape_of(rng, int(rng.integers(1, 6)))
+    begin = [int(rng.integers(0, n)) for n in shape]
+    size = [-1 if rng.random() < 0.2 else int(rng.integers(1, n - b + 1)) for n, b in zip(shape, begin, strict=True)]
+    return writer.slice_of(shape, begin, size, quant=quant(rng))
+
+
+def strided_slice(rng: Rng) -> bytes:
+    """STRIDED_SLICE forwards and backwards, with ends outside, masks and dropped axes; NumPy says the shape."""
+    while True:
+        shape = shape_of(rng, int(rng.integers(1, 5)))
+        index: list[slice | int] = []
+        begin, end, step = [], [], []
+        masks = {"begin_mask": 0, "end_mask": 0, "shrink_axis_mask": 0}
+        for axis, n in enumerate(shape):
+            first, last = int(rng.integers(-n, n)), int(rng.integers(-n - 2, n + 3))
+            by = int(rng.choice([1, 1, 1, 2, 3, -1, -2]))
+            open_first, open_last = rng.random() < 0.4, rng.random() < 0.4
+            dropped = rng.random() < 0.2
+            if dropped:
+                by, open_first = 1, False
+                index.append(first)
+            else:
+                index.append(slice(None if open_first else first, None if open_last else last, by))
+            for name, is_set in (("begin", open_first), ("end", open_last), ("shrink_axis", dropped)):
+                masks[f"{name}_mask"] |= int(is_set) << axis
+            begin.append(first)
+            end.append(last)
+            step.append(by)
+        out = np.empty(shape, np.int8)[tuple(index)].shape
+        if prod(out):
+            return writer.strided_slice(shape, begin, end, step, out, quant=quant(rng), **masks)
+
+
+def _cut(rng: Rng, opcode: str) -> bytes:
+    """Along any axis, which is then as long as the parts are together."""
+    shape = list(shape_of(rng, int(rng.integers(1, 6)), 120))
+    axis = int(rng.integers(len(shape)))
+    count = int(rng.integers(1, 5))
+    extents = [int(rng.integers(1, 4))] * count if opcode == "SPLIT" else [int(v) for v in rng.integers(1, 4, count)]
+    out = [(*shape[:axis], n, *shape[axis + 1 :]) for n in extents]
+    shape[axis] = sum(extents)
+    negative = len(shape) if rng.random() < 0.3 else 0
+    return writer.parts(opcode, shape, out, axis=axis - negative, quant=quant(rng))
+
+
+def split(rng: Rng) -> bytes:
+    """SPLIT."""
+    return _cut(rng, "SPLIT")
+
+
+def split_v(rng: Rng) -> bytes:
+    """SPLIT_V."""
+    return _cut(rng, "SPLIT_V")
+
+
+def unpack(rng: Rng) -> bytes:
+    """UNPACK of any axis."""
+    shape = shape_of(rng, int(rng.integers(1, 6)), 120)
+    axis = int(rng.integers(len(shape)))
+    out = [shape[:axis] + shape[axis + 1 :]] * shape[axis]
+    return writer.parts("UNPACK", shape, out, axis=axis - (len(shape) if rng.random() < 0.3 else 0), quant=quant(rng))
+
+
 def softmax(rng: Rng) -> bytes:
     """SOFTMAX of any rank."""
     shape = shape_of(rng, int(rng.integers(1, 5)))
@@ -401,8 +521,9 @@ def far_scales(rng: Rng, opcode: str) -> bytes:
 MAKERS: dict[str, Callable[[Rng], bytes]] = {
     f.__name__: f
     for f in (
-        conv_2d, depthwise_conv_2d, fully_connected, add, sub, mul, average_pool_2d, max_pool_2d, mean, reduce_max, pad,
-        padv2, reshape, squeeze, expand_dims, concatenation, transpose, softmax, logistic, tanh, relu, relu6,
-        leaky_relu, hard_swish, quantize, requantize, dequantize,
+        conv_2d, depthwise_conv_2d, transpose_conv, fully_connected, add, sub, mul, maximum, minimum, average_pool_2d,
+        max_pool_2d, mean, reduce_max, pad, padv2, reshape, squeeze, expand_dims, concatenation, transpose, slice_of,
+        strided_slice, split, split_v, unpack, resize_nearest_neighbor, resize_bilinear, softmax, logistic, tanh, relu,
+        relu6, leaky_relu, hard_swish, quantize, requantize, dequantize,
     )
 }  # fmt: skip

@@ -38,8 +38,10 @@ OPTIONS = {
     "EXPAND_DIMS": "ExpandDimsOptions",
     "FULLY_CONNECTED": "FullyConnectedOptions",
     "LEAKY_RELU": "LeakyReluOptions",
+    "MAXIMUM": "MaximumMinimumOptions",
     "MAX_POOL_2D": "Pool2DOptions",
     "MEAN": "ReducerOptions",
+    "MINIMUM": "MaximumMinimumOptions",
     "MUL": "MulOptions",
     "PACK": "PackOptions",
     "PAD": "PadOptions",
@@ -47,16 +49,20 @@ OPTIONS = {
     "QUANTIZE": "QuantizeOptions",
     "REDUCE_MAX": "ReducerOptions",
     "RESHAPE": "ReshapeOptions",
+    "RESIZE_BILINEAR": "ResizeBilinearOptions",
     "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions",
     "SHAPE": "ShapeOptions",
+    "SLICE": "SliceOptions",
     "SOFTMAX": "SoftmaxOptions",
     "SPLIT": "SplitOptions",
+    "SPLIT_V": "SplitVOptions",
     "SQUEEZE": "SqueezeOptions",
     "STRIDED_SLICE": "StridedSliceOptions",
     "SUB": "SubOptions",
     "SUM": "ReducerOptions",
     "TRANSPOSE": "TransposeOptions",
     "TRANSPOSE_CONV": "TransposeConvOptions",
+    "UNPACK": "UnpackOptions",
 }
 
 # the schema's default value of these fields is 0, which no kernel takes
@@ -547,6 +553,113 @@ def transpose(shape: Sequence[int] = (1, 4, 5, 3), order: Sequence[int] = (0, 3,
     return unary("TRANSPOSE", shape, out, quant_in=quant, quant_out=quant, constants=[list(order)], version=2)
 
 
+def transpose_conv(
+    shape: Sequence[int] = (1, 5, 4, 6),
+    channels: int = 3,
+    kernel: tuple[int, int] = (3, 3),
+    stride: tuple[int, int] = (2, 2),
+    padding: str = "SAME",
+    activation: str = "NONE",
+    *,
+    extent: tuple[int, int] | None = None,
+    quant_in: Quant = IN,
+    quant_out: Quant = OUT,
+    per_channel: bool = True,
+    bias: bool = True,
+    seed: int = 0,
+) -> bytes:
+    """One TRANSPOSE_CONV on an NHWC input, OHWI weights; `extent` is the output's, by default Keras's choice."""
+    rng = np.random.default_rng(seed)
+    if extent is None:
+        more = [max(k - s, 0) if padding == "VALID" else 0 for k, s in zip(kernel, stride, strict=True)]
+        extent = shape[1] * stride[0] + more[0], shape[2] * stride[1] + more[1]
+    out = (shape[0], *extent, channels)
+    weight_shape = (channels, *kernel, shape[3])
+    scales = rng.uniform(0.002, 0.02, size=channels if per_channel else 1).astype(np.float32)
+    g = GraphBuilder()
+    x = g.tensor("input", shape, scale=quant_in[0], zero_point=quant_in[1])
+    w = g.tensor("weights", weight_shape, scale=scales, data=weights_int8(rng, weight_shape))
+    inputs = [g.tensor("output_shape", (4,), "int32", data=out), w, x]
+    if bias:
+        b_scales = np.float32(quant_in[0]) * scales
+        values = rng.integers(-2000, 2000, size=channels)
+        inputs.append(g.tensor("bias", (channels,), "int32", scale=b_scales, data=values))
+    y = g.tensor("output", out, scale=quant_out[0], zero_point=quant_out[1])
+    g.op(
+        "TRANSPOSE_CONV", inputs, [y], version=4, padding=padding, activation=activation,
+        stride_h=stride[0], stride_w=stride[1],
+    )  # fmt: skip
+    return g.build([x], [y])
+
+
+def resize(
+    opcode: str = "RESIZE_BILINEAR",
+    shape: Sequence[int] = (1, 4, 5, 3),
+    size: tuple[int, int] = (8, 10),
+    *,
+    align_corners: bool = False,
+    half_pixel_centers: bool = False,
+    quant: Quant = IN,
+) -> bytes:
+    """One RESIZE_BILINEAR or RESIZE_NEAREST_NEIGHBOR; input and output share their scale."""
+    return unary(
+        opcode, shape, (shape[0], *size, shape[3]), quant_in=quant, quant_out=quant, constants=[list(size)], version=3,
+        align_corners=align_corners, half_pixel_centers=half_pixel_centers,
+    )  # fmt: skip
+
+
+def slice_of(
+    shape: Sequence[int] = (1, 4, 5, 3), begin: Sequence[int] = (0, 1, 2, 0), size: Sequence[int] = (1, 2, -1, 2),
+    *, quant: Quant = IN,
+) -> bytes:  # fmt: skip
+    """One SLICE; a size of −1 takes what is left."""
+    out = [n - b if s == -1 else s for n, b, s in zip(shape, begin, size, strict=True)]
+    return unary("SLICE", shape, out, quant_in=quant, quant_out=quant, constants=[list(begin), list(size)])
+
+
+def strided_slice(
+    shape: Sequence[int] = (1, 4, 5, 3), begin: Sequence[int] = (0, 3, 0, 1), end: Sequence[int] = (1, -9, 5, 2),
+    strides: Sequence[int] = (1, -1, 2, 1), out_shape: Sequence[int] = (1, 4, 3, 1), *, quant: Quant = IN, **masks: int,
+) -> bytes:  # fmt: skip
+    """One STRIDED_SLICE; the output's shape is given, not computed."""
+    return unary(
+        "STRIDED_SLICE", shape, out_shape, quant_in=quant, quant_out=quant,
+        constants=[list(begin), list(end), list(strides)], version=2, **masks,
+    )  # fmt: skip
+
+
+def parts(
+    opcode: str, shape: Sequence[int], out_shapes: Sequence[Sequence[int]], *, axis: int, quant: Quant = IN,
+) -> bytes:  # fmt: skip
+    """One SPLIT, SPLIT_V or UNPACK along `axis`."""
+    g = GraphBuilder()
+    x = g.tensor("input", shape, scale=quant[0], zero_point=quant[1])
+    out = [g.tensor(f"part_{i}", s, scale=quant[0], zero_point=quant[1]) for i, s in enumerate(out_shapes)]
+    if opcode == "UNPACK":
+        g.op(opcode, [x], out, version=2, axis=axis, num=len(out))
+        return g.build([x], out)
+    at = g.tensor("axis", (), "int32", data=axis)
+    inputs = [at, x]
+    if opcode == "SPLIT_V":
+        inputs = [x, g.tensor("sizes", (len(out),), "int32", data=[s[axis] for s in out_shapes]), at]
+    g.op(opcode, inputs, out, version=2, num_splits=len(out))
+    return g.build([x], out)
+
+
+def extreme(
+    opcode: str, shape: Sequence[int] = (1, 4, 4, 3), other: Sequence[int] | None = None, *, quant: Quant = IN
+) -> bytes:
+    """One MAXIMUM or MINIMUM; all tensors share one scale."""
+    second = tuple(shape if other is None else other)
+    g = GraphBuilder()
+    inputs = [
+        g.tensor(name, s, scale=quant[0], zero_point=quant[1]) for name, s in (("left", shape), ("right", second))
+    ]
+    y = g.tensor("output", np.broadcast_shapes(tuple(shape), second), scale=quant[0], zero_point=quant[1])
+    g.op(opcode, inputs, [y])
+    return g.build(inputs, [y])
+
+
 def single_operator_models() -> dict[str, bytes]:
     """One small model for each operator that tinydeploy has a kernel for, by a readable name."""
     return {
@@ -580,4 +693,16 @@ def single_operator_models() -> dict[str, bytes]:
         "dequantize": dequantize(),
         "concatenation": concatenation(),
         "transpose": transpose(),
+        "transpose_conv": transpose_conv(),
+        "transpose_conv_valid": transpose_conv(kernel=(4, 2), stride=(3, 1), padding="VALID", activation="RELU"),
+        "resize_bilinear": resize(half_pixel_centers=True),
+        "resize_bilinear_align_corners": resize(size=(3, 9), align_corners=True),
+        "resize_nearest_neighbor": resize("RESIZE_NEAREST_NEIGHBOR"),
+        "slice": slice_of(),
+        "strided_slice": strided_slice(),
+        "split": parts("SPLIT", (1, 4, 5, 6), [(1, 4, 5, 2)] * 3, axis=3),
+        "split_v": parts("SPLIT_V", (1, 4, 5, 6), [(1, 1, 5, 6), (1, 3, 5, 6)], axis=1),
+        "unpack": parts("UNPACK", (2, 3, 4), [(2, 4)] * 3, axis=1),
+        "maximum": extreme("MAXIMUM"),
+        "minimum": extreme("MINIMUM", other=(3,)),
     }

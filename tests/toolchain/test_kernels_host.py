@@ -30,7 +30,8 @@ def cases_of(data: bytes, rng: np.random.Generator) -> list[HostCase]:
     model, op, kind = single_operator(data)
     values = random_inputs(data, rng)
     cases = [HostCase(data, values, WHOLE), HostCase(data, values, ROWS)]
-    if kind.window(model, op) is not None:
+    rows = kind.rows(model, op)
+    if rows is not None and not rows.accumulator_bytes:
         cases.append(HostCase(data, values, RINGS))
     cases += [HostCase(data, values, IN_PLACE, place) for place in kind.memory(model, op).in_place]
     return cases

@@ -15,10 +15,12 @@ from tinydeploy.ir.attributes import (
     Pool2DAttrs,
     ReducerAttrs,
     ReshapeAttrs,
+    ResizeAttrs,
     SoftmaxAttrs,
     SqueezeAttrs,
     StridedSliceAttrs,
     TransposeConvAttrs,
+    UnpackAttrs,
 )
 from tinydeploy.ir.model import DType, Model, Operator, Quantization, Tensor
 
@@ -41,9 +43,11 @@ __all__ = [
     "Quantization",
     "ReducerAttrs",
     "ReshapeAttrs",
+    "ResizeAttrs",
     "SoftmaxAttrs",
     "SqueezeAttrs",
     "StridedSliceAttrs",
     "Tensor",
     "TransposeConvAttrs",
+    "UnpackAttrs",
 ]

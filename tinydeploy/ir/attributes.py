@@ -143,6 +143,21 @@ class PackAttrs(Attributes):
 
 
 @dataclass(frozen=True)
+class UnpackAttrs(Attributes):
+    """UNPACK along `axis` (negative counts from the end of the input)."""
+
+    axis: int = 0
+
+
+@dataclass(frozen=True)
+class ResizeAttrs(Attributes):
+    """RESIZE_NEAREST_NEIGHBOR and RESIZE_BILINEAR: where the output's elements lie in the input."""
+
+    align_corners: bool = False
+    half_pixel_centers: bool = False
+
+
+@dataclass(frozen=True)
 class LeakyReluAttrs(Attributes):
     """LEAKY_RELU: `alpha` is the slope below zero."""
 

@@ -1,4 +1,4 @@
-"""CONV_2D, DEPTHWISE_CONV_2D; TRANSPOSE_CONV with its costs only."""
+"""CONV_2D, DEPTHWISE_CONV_2D, and what convolutions share."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ def check_weights(
     return weights, q
 
 
-def check_bias(model: Model, op: Operator, channels: int) -> None:
+def check_bias(model: Model, op: Operator, channels: int, *, position: int = 2) -> None:
     """No bias, or int32 constants, one for each channel."""
-    bias = model.input_of(op, 2)
+    bias = model.input_of(op, position)
     if bias is None:
         return
     require_dtype(model, op, bias, DType.INT32)
@@ -94,9 +94,11 @@ def array_of(tensor: Tensor) -> NDArray[np.generic]:
     return np.frombuffer(tensor.data, dtype=np.dtype(tensor.dtype.label).newbyteorder("<")).reshape(tensor.shape)
 
 
-def folded_bias(model: Model, op: Operator, weights: NDArray[np.int8], input_zero: int) -> ConstArray:
+def folded_bias(
+    model: Model, op: Operator, weights: NDArray[np.int8], input_zero: int, *, position: int = 2
+) -> ConstArray:
     """bias[c] − input_zero · Σ weights[c] modulo 2^32, for weights with the channel first."""
-    bias = model.input_of(op, 2)
+    bias = model.input_of(op, position)
     channels = weights.shape[0]
     start = array_of(bias).reshape(-1).astype(np.int64) if bias is not None else np.zeros(channels, np.int64)
     sums = weights.reshape(channels, -1).sum(axis=1, dtype=np.int64)
@@ -352,22 +354,4 @@ def interleave(rows: NDArray[np.int8], together: int) -> NDArray[np.int8]:
     return np.concatenate([groups, rows[whole:].reshape(-1)])
 
 
-class TransposeConv(OperatorKind):
-    """TRANSPOSE_CONV: inputs are (output shape, weights, input)."""
-
-    opcode = "TRANSPOSE_CONV"
-    runs = False
-
-    def check(self, model: Model, op: Operator) -> None:
-        raise refuse(model, op, "TRANSPOSE_CONV has no kernel yet")
-
-    def work(self, model: Model, op: Operator) -> Work:
-        weights, source = model.tensor(op.inputs[1]), model.tensor(op.inputs[2])
-        n, h, w, _ = source.shape
-        return Work(params=weights.elements, macs=weights.elements * h * w * n)
-
-    def emit(self, model: Model, op: Operator) -> KernelCall:
-        raise refuse(model, op, "TRANSPOSE_CONV has no kernel yet")
-
-
-KINDS: tuple[OperatorKind, ...] = (Conv2D(), DepthwiseConv2D(), TransposeConv())
+KINDS: tuple[OperatorKind, ...] = (Conv2D(), DepthwiseConv2D())

@@ -1,11 +1,11 @@
-"""ADD, SUB, MUL: two inputs, with broadcasting, either of which may be constant."""
+"""ADD, SUB, MUL, MAXIMUM, MINIMUM: two inputs, with broadcasting, either of which may be constant."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import cast
+from typing import ClassVar, cast
 
 from tinydeploy.ir import ActivationAttrs, DType, Model, Operator
 from tinydeploy.ir.shapes import broadcast_shape
@@ -44,7 +44,7 @@ Table = dict[str, int | float | ConstArray | None]
 
 
 class _Pairwise(OperatorKind):
-    """What the three share: the inputs' rules, and the walk over them."""
+    """What all share: the inputs' rules, and the walk over them."""
 
     def work(self, model: Model, op: Operator) -> Work:
         return Work(ops=model.output_of(op).elements, counted="one for each output element")
@@ -87,8 +87,6 @@ class _Pairwise(OperatorKind):
         return Rows(reads, one_by_one(count), solid=frozenset(solid))
 
     def check(self, model: Model, op: Operator) -> None:
-        if not isinstance(op.attrs, ActivationAttrs):
-            raise refuse(model, op, "its options are missing")
         require_arity(model, op, 2)
         output = require_output(model, op, DType.INT8)
         inputs = [model.tensor(i) for i in op.inputs]
@@ -107,26 +105,18 @@ class _Pairwise(OperatorKind):
         except ValueError as e:
             raise refuse(model, op, str(e)) from e
         require_shape(model, op, output, shape)
-        clamp_bounds(model, op, op.attrs.activation, quantized(model, op, output))
-        try:
-            self._scaling(model, op)
-        except (ValueError, OverflowError) as e:
-            raise refuse(model, op, str(e)) from e
+        quantized(model, op, output)
+        self._check_arithmetic(model, op)
 
-    def _scaling(self, model: Model, op: Operator) -> tuple[Table, bool]:
-        """The fields that hold the arithmetic, and whether the kernel's `a` is the second input.
-
-        Raises ValueError or OverflowError for scales that do not fit.
-        """
+    def _check_arithmetic(self, model: Model, op: Operator) -> None:
+        """Raise for options and scales with which the kernel does not compute what the reference does."""
         raise NotImplementedError
 
-    def _call(self, model: Model, op: Operator, function: str) -> KernelCall:
-        scaling, swapped = self._scaling(model, op)
+    def _call(self, model: Model, op: Operator, function: str, fields: Table, *, swapped: bool = False) -> KernelCall:
+        """The call; `fields` are the kernel's own. `swapped`: the kernel's `a` is the second input."""
         first, second = (model.tensor(i) for i in op.inputs)
         a, b = (second, first) if swapped else (first, second)
         output = model.output_of(op)
-        oq = quantized(model, op, output)
-        low, high = clamp_bounds(model, op, cast(ActivationAttrs, op.attrs).activation, oq)
         walk = pair_walk(a.shape, b.shape, output.shape)
         table: Table = {
             "a_data": constant_bytes(a),
@@ -141,10 +131,7 @@ class _Pairwise(OperatorKind):
             "b_column": walk.b.column_step,
             "a_depth": walk.a.depth_step,
             "b_depth": walk.b.depth_step,
-            **scaling,
-            "out_zero": oq.zero_point,
-            "out_min": low,
-            "out_max": high,
+            **fields,
         }
         # where an input is constant the kernel looks at its data alone, and gets the other's tensor twice
         tensors = (b.index if a.constant else a.index, a.index if b.constant else b.index)
@@ -228,10 +215,44 @@ def _smaller_than_one(real: float, what: str) -> tuple[int, int]:
     return multiplier, -shift
 
 
-class Add(_Pairwise):
+class _Arithmetic(_Pairwise):
+    """What ADD, SUB and MUL share: a fused activation, scales of the inputs and of the output."""
+
+    function: ClassVar[str]
+
+    def check(self, model: Model, op: Operator) -> None:
+        if not isinstance(op.attrs, ActivationAttrs):
+            raise refuse(model, op, "its options are missing")
+        super().check(model, op)
+
+    def _check_arithmetic(self, model: Model, op: Operator) -> None:
+        output = quantized(model, op, model.output_of(op))
+        clamp_bounds(model, op, cast(ActivationAttrs, op.attrs).activation, output)
+        try:
+            self._scaling(model, op)
+        except (ValueError, OverflowError) as e:
+            raise refuse(model, op, str(e)) from e
+
+    def _scaling(self, model: Model, op: Operator) -> tuple[Table, bool]:
+        """The fields that hold the arithmetic, and whether the kernel's `a` is the second input.
+
+        Raises ValueError or OverflowError for scales that do not fit.
+        """
+        raise NotImplementedError
+
+    def emit(self, model: Model, op: Operator) -> KernelCall:
+        scaling, swapped = self._scaling(model, op)
+        oq = quantized(model, op, model.output_of(op))
+        low, high = clamp_bounds(model, op, cast(ActivationAttrs, op.attrs).activation, oq)
+        fields: Table = {**scaling, "out_zero": oq.zero_point, "out_min": low, "out_max": high}
+        return self._call(model, op, self.function, fields, swapped=swapped)
+
+
+class Add(_Arithmetic):
     """ADD: both inputs on a scale twice the larger one's, 2^20 times finer."""
 
     opcode = "ADD"
+    function = "td_add"
 
     def _scaling(self, model: Model, op: Operator) -> tuple[Table, bool]:
         quants = [quantized(model, op, model.tensor(i)) for i in op.inputs]
@@ -262,9 +283,6 @@ class Add(_Pairwise):
         }
         return table, swapped
 
-    def emit(self, model: Model, op: Operator) -> KernelCall:
-        return self._call(model, op, "td_add")
-
 
 class Sub(Add):
     """SUB: as ADD with the second input's sign changed."""
@@ -272,10 +290,11 @@ class Sub(Add):
     opcode = "SUB"
 
 
-class Mul(_Pairwise):
+class Mul(_Arithmetic):
     """MUL."""
 
     opcode = "MUL"
+    function = "td_mul"
 
     def _scaling(self, model: Model, op: Operator) -> tuple[Table, bool]:
         first, second = (quantized(model, op, model.tensor(i)) for i in op.inputs)
@@ -290,8 +309,31 @@ class Mul(_Pairwise):
         }
         return table, False
 
+
+class _Extreme(_Pairwise):
+    """MAXIMUM and MINIMUM compare bytes, so all three tensors must have the same scale."""
+
+    def _check_arithmetic(self, model: Model, op: Operator) -> None:
+        oq = quantized(model, op, model.output_of(op))
+        for tensor in (model.tensor(i) for i in op.inputs):
+            q = quantized(model, op, tensor)
+            if (q.scale, q.zero_point) != (oq.scale, oq.zero_point):
+                raise refuse(model, op, "must have the output's scale and zero point", tensor=tensor)
+
     def emit(self, model: Model, op: Operator) -> KernelCall:
-        return self._call(model, op, "td_mul")
+        return self._call(model, op, "td_extreme", {"larger": int(self.opcode == "MAXIMUM")})
 
 
-KINDS: tuple[OperatorKind, ...] = (Add(), Sub(), Mul())
+class Maximum(_Extreme):
+    """MAXIMUM."""
+
+    opcode = "MAXIMUM"
+
+
+class Minimum(_Extreme):
+    """MINIMUM."""
+
+    opcode = "MINIMUM"
+
+
+KINDS: tuple[OperatorKind, ...] = (Add(), Sub(), Mul(), Maximum(), Minimum())

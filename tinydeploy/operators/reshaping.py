@@ -1,4 +1,4 @@
-"""Operators that only move bytes: RESHAPE, SQUEEZE, EXPAND_DIMS, CONCATENATION, PAD, PADV2, TRANSPOSE."""
+"""Operators that only move bytes: RESHAPE, SQUEEZE, EXPAND_DIMS, CONCATENATION, PAD, PADV2."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from tinydeploy.operators.base import (
     rows_of,
 )
 from tinydeploy.operators.rules import (
+    MOVES_BYTES,
     constant_bytes,
     index_table,
     integers,
@@ -38,10 +39,8 @@ from tinydeploy.operators.rules import (
     require_shape,
     require_size,
     row_axes,
-    strides,
 )
 
-_NOTHING = "moves bytes, computes nothing"
 _PLAIN = (DType.INT8, DType.UINT8, DType.INT16, DType.INT32, DType.FLOAT32)
 
 
@@ -51,7 +50,7 @@ class _SameBytes(OperatorKind):
     allowed: tuple[DType, ...] = _PLAIN
 
     def work(self, model: Model, op: Operator) -> Work:
-        return Work(counted=_NOTHING)
+        return Work(counted=MOVES_BYTES)
 
     def memory(self, model: Model, op: Operator) -> Memory:
         return Memory(alias=0)
@@ -169,7 +168,7 @@ class Concatenation(OperatorKind):
     opcode = "CONCATENATION"
 
     def work(self, model: Model, op: Operator) -> Work:
-        return Work(counted=_NOTHING)
+        return Work(counted=MOVES_BYTES)
 
     def check(self, model: Model, op: Operator) -> None:
         if not isinstance(op.attrs, ConcatenationAttrs):
@@ -252,7 +251,7 @@ class Pad(OperatorKind):
     most_axes = 5  # of TensorFlow Lite Micro
 
     def work(self, model: Model, op: Operator) -> Work:
-        return Work(counted=_NOTHING)
+        return Work(counted=MOVES_BYTES)
 
     def window(self, model: Model, op: Operator) -> Window | None:
         source, paddings = model.tensor(op.inputs[0]), model.tensor(op.inputs[1])
@@ -347,55 +346,6 @@ class PadV2(Pad):
     opcode = "PADV2"
 
 
-class Transpose(OperatorKind):
-    """TRANSPOSE by a constant permutation."""
-
-    opcode = "TRANSPOSE"
-    most_axes = 5  # of TensorFlow Lite Micro
-
-    def work(self, model: Model, op: Operator) -> Work:
-        return Work(counted=_NOTHING)
-
-    def check(self, model: Model, op: Operator) -> None:
-        require_arity(model, op, 2)
-        source, output = require_computed(model, op, 0, DType.INT8), require_output(model, op, DType.INT8)
-        rank = len(source.shape)
-        if not 1 <= rank <= self.most_axes:
-            raise refuse(model, op, f"must have 1 to {self.most_axes} axes", tensor=source)
-        order = require_integers(model, op, 1, "permutation")
-        if sorted(order) != list(range(rank)):
-            raise refuse(model, op, f"{list(order)[:16]} is not a permutation of {rank} axes")
-        require_shape(model, op, output, [source.shape[i] for i in order])
-
-    def emit(self, model: Model, op: Operator) -> KernelCall:
-        source, output = model.tensor(op.inputs[0]), model.output_of(op)
-        order = integers(model.tensor(op.inputs[1]).data or b"")
-        steps = [strides(source.shape)[i] for i in order]
-        out = row_axes(output.shape)
-        outer = [(out.outer[i], steps[i]) for i in reversed(range(len(out.outer)))]
-        columns, depth = out.columns, out.depth
-        column_step, depth_step = (steps[2] if len(steps) == 4 else 0), steps[-1]
-        if columns > 1 and (depth == 1 or column_step == depth * depth_step):
-            depth_step = column_step if depth == 1 else depth_step
-            columns, depth, column_step = 1, columns * depth, 0
-        rows, _ = rows_of(output)
-        return KernelCall(
-            "td_transpose",
-            "transpose",
-            {
-                "outer": index_table(outer) if outer else None,
-                "axes": len(outer),
-                "columns": columns,
-                "depth": depth,
-                "column_step": column_step,
-                "depth_step": depth_step,
-            },
-            (source.index,),
-            output.index,
-            rows=rows,
-        )
-
-
 KINDS: tuple[OperatorKind, ...] = (
     Reshape(),
     Squeeze(),
@@ -403,5 +353,4 @@ KINDS: tuple[OperatorKind, ...] = (
     Concatenation(),
     Pad(),
     PadV2(),
-    Transpose(),
 )

@@ -16,6 +16,9 @@ from tinydeploy.operators.fixed_point import activation_range
 MOST_BYTES = (1 << 31) - 1
 """Kernels count bytes of one tensor in int32."""
 
+MOVES_BYTES = "moves bytes, computes nothing"
+"""How the work of an operator that only copies is counted."""
+
 _LIMITS = {DType.INT8: (-128, 127), DType.UINT8: (0, 255), DType.INT16: (-32768, 32767)}
 
 

@@ -21,10 +21,12 @@ from tinydeploy.ir import (
     Pool2DAttrs,
     ReducerAttrs,
     ReshapeAttrs,
+    ResizeAttrs,
     SoftmaxAttrs,
     SqueezeAttrs,
     StridedSliceAttrs,
     TransposeConvAttrs,
+    UnpackAttrs,
 )
 from tinydeploy.tflite.flatbuffer import MalformedError, Table
 from tinydeploy.tflite.schema import OptionsType
@@ -164,6 +166,18 @@ def _pack(table: Table) -> Attributes:
     return PackAttrs(axis=table.integer(1, 4))
 
 
+def _unpack(table: Table) -> Attributes:
+    return UnpackAttrs(axis=table.integer(1, 4))
+
+
+def _resize_bilinear(table: Table) -> Attributes:
+    return ResizeAttrs(align_corners=table.boolean(2), half_pixel_centers=table.boolean(3))
+
+
+def _resize_nearest_neighbor(table: Table) -> Attributes:
+    return ResizeAttrs(align_corners=table.boolean(0), half_pixel_centers=table.boolean(1))
+
+
 _READERS: MappingProxyType[str, tuple[int, Callable[[Table], Attributes], Attributes | None]] = MappingProxyType(
     {
         # opcode: (options table, its reader, what stands for a missing table: None where nothing can)
@@ -190,6 +204,9 @@ _READERS: MappingProxyType[str, tuple[int, Callable[[Table], Attributes], Attrib
         "STRIDED_SLICE": (OptionsType.STRIDED_SLICE, _strided_slice, StridedSliceAttrs()),
         "LEAKY_RELU": (OptionsType.LEAKY_RELU, _leaky_relu, None),
         "PACK": (OptionsType.PACK, _pack, None),
+        "UNPACK": (OptionsType.UNPACK, _unpack, None),
+        "RESIZE_BILINEAR": (OptionsType.RESIZE_BILINEAR, _resize_bilinear, ResizeAttrs()),
+        "RESIZE_NEAREST_NEIGHBOR": (OptionsType.RESIZE_NEAREST_NEIGHBOR, _resize_nearest_neighbor, ResizeAttrs()),
     }
 )
 

@@ -102,6 +102,7 @@ class OptionsType:
     SOFTMAX = 9
     CONCATENATION = 10
     ADD = 11
+    RESIZE_BILINEAR = 15
     RESHAPE = 17
     MUL = 21
     REDUCER = 27
@@ -111,6 +112,8 @@ class OptionsType:
     STRIDED_SLICE = 32
     TRANSPOSE_CONV = 49
     PACK = 59
+    UNPACK = 64
+    RESIZE_NEAREST_NEIGHBOR = 74
     LEAKY_RELU = 75
 
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from tinydeploy.plan.rows import Actor, RowGraph
 
-EFFORT = 250_000  # row steps that may be gone through in the search for cuts: about a second in CPython
+EFFORT = 300_000  # row steps that may be gone through in the search for cuts: about a second in CPython
 
 Tick = tuple[int, int]
 """(actor's position, row step): the unit of a program's time."""
@@ -24,7 +24,7 @@ Tick = tuple[int, int]
 class Schedule:
     """The program, tick by tick, and the actors as they go. `cuts`: positions at which segments begin, and the end.
 
-    `live_bytes`: of each tick, exact, without alignment. `complete`: all cuts worth a look were looked at.
+    `peak_bytes`: the most bytes alive, exact, without alignment. `complete`: all cuts worth a look were looked at.
     """
 
     actors: tuple[Actor, ...]
@@ -47,12 +47,43 @@ def streamed(graph: RowGraph, effort: int = EFFORT) -> Schedule:
     return search.schedule(search.cuts())
 
 
+class _Moves:
+    """What an actor does in each of its row steps, as the inner loops want it.
+
+    `reads`: (store, the rows that must be there, the lowest row that is needed afterwards); `writes`: (store, how many
+    rows, how many rows there are then); each by row step.
+    """
+
+    def __init__(self, actor: Actor, graph: RowGraph) -> None:
+        self.steps = actor.steps
+        self.scratch = 0 if actor.carries else actor.scratch_bytes
+        self.carried = actor.scratch_bytes if actor.carries else 0
+        self.over = actor.over
+        self.reads = [
+            (s, tuple(end for _, end in spans), (*(first for first, _ in spans[1:]), graph.stores[s].rows))
+            for s, spans in actor.reads
+        ]
+        self.starts = [(s, spans[0][0]) for s, spans in actor.reads]
+        self.writes = [
+            (s, tuple(end - first for first, end in spans), tuple(end for _, end in spans)) for s, spans in actor.writes
+        ]
+
+
+Turns = Callable[[list[_Moves]], Iterator[Tick]]
+
+
 class _Search:
+    """Segments of one graph, their peaks found once each, until `effort` row steps have been gone through."""
+
     def __init__(self, graph: RowGraph, effort: int) -> None:
         self.graph = graph
         self.left = effort
         self.count = len(graph.actors)
         stores = graph.stores
+        self.moves = [_Moves(actor, graph) for actor in graph.actors]
+        self.alone = {i: _Moves(actor, graph) for i, actor in graph.alone.items()}
+        self.rows = [s.rows for s in stores]
+        self.row_bytes = [s.row_bytes for s in stores]
         self.bytes = [s.rows * s.row_bytes for s in stores]
         self.made = [-1 if s.given else self.count for s in stores]  # by whom
         self.last = [self.count if s.final else -1 for s in stores]
@@ -67,7 +98,7 @@ class _Search:
             sum(self.bytes[s] for s in range(len(stores)) if self.made[s] < cut <= self.last[s])
             for cut in range(self.count + 1)
         ]
-        self.found: dict[tuple[int, int], tuple[int, Callable[[list[Actor]], Iterator[Tick]]]] = {}
+        self.peaks: dict[tuple[int, int], int] = {}
 
     # -- the cuts
 
@@ -104,10 +135,9 @@ class _Search:
         before = [0] * (n + 1)
         for j in range(1, n + 1):
             for i in range(j):
-                known = self.found.get((i, j))
-                if calls[i] < 0 or known is None or known[0] > limit:
+                if calls[i] < 0 or self.peaks.get((i, j), limit + 1) > limit:
                     continue
-                more = calls[i] + (1 if j == i + 1 else sum(a.steps for a in self.graph.actors[i:j]))
+                more = calls[i] + (1 if j == i + 1 else sum(moves.steps for moves in self.moves[i:j]))
                 if calls[j] < 0 or more < calls[j]:
                     calls[j], before[j] = more, i
         cuts = [n]
@@ -116,175 +146,177 @@ class _Search:
         return cuts[::-1]
 
     def schedule(self, cuts: Sequence[int]) -> Schedule:
+        """The program for these cuts."""
         actors = list(self.graph.actors)
         ticks: list[Tick] = []
         peak = 0
         for i, j in pairwise(cuts):
             if j == i + 1:
                 actors[i] = self.graph.alone.get(i, actors[i])
-            peak = max(peak, self.peak(i, j, None) or 0)
-            _, turns = self.found[i, j]
-            ticks += [(i + a, row) for a, row in turns(actors[i:j])]
+            found = self._best_turns(i, j, None)
+            assert found is not None  # there was no limit
+            length, turns = found
+            peak = max(peak, length)
+            ticks += [(i + a, row) for a, row in turns(self._segment(i, j))]
         return Schedule(tuple(actors), tuple(ticks), tuple(cuts), peak, self.left > 0)
 
     # -- one segment
 
+    def _segment(self, i: int, j: int) -> list[_Moves]:
+        return [self.alone.get(i, self.moves[i])] if j == i + 1 else self.moves[i:j]
+
     def peak(self, i: int, j: int, limit: int | None) -> int | None:
         """The most bytes alive in segment [i, j), or None when that is above the limit."""
-        known = self.found.get((i, j))
-        if known is not None:
-            return known[0] if limit is None or known[0] <= limit else None
-        actors = list(self.graph.actors[i:j])
-        if j == i + 1:
-            actors = [self.graph.alone.get(i, actors[0])]
-        ways = (lazily,) if _is_chain(actors) else (lazily, eagerly)
-        best: tuple[int, Callable[[list[Actor]], Iterator[Tick]]] | None = None
-        for turns in ways:
-            peak = self._replay(i, j, actors, turns(actors), limit if best is None else best[0] - 1)
-            if peak is not None:
-                best = (peak, turns)
-        if best is not None:
-            self.found[i, j] = best
-            return best[0]
-        return None
+        if (i, j) not in self.peaks:
+            found = self._best_turns(i, j, limit)
+            if found is None:
+                return None
+            self.peaks[i, j], _ = found
+        length = self.peaks[i, j]
+        return length if limit is None or length <= limit else None
 
-    def _replay(self, i: int, j: int, actors: list[Actor], turns: Iterator[Tick], limit: int | None) -> int | None:
+    def _best_turns(self, i: int, j: int, limit: int | None) -> tuple[int, Turns] | None:
+        """The least peak within the limit of a segment, and how to take turns for it."""
+        moves = self._segment(i, j)
+        length = self._replay(i, j, moves, lazily, limit)
+        least = max(self.across[i], self.across[j])
+        if not _is_chain(moves) and (length is None or length > least):
+            other = self._replay(i, j, moves, eagerly, limit if length is None else length - 1)
+            if other is not None:
+                return other, eagerly
+        return None if length is None else (length, lazily)
+
+    def _replay(self, i: int, j: int, moves: list[_Moves], turns: Turns, limit: int | None) -> int | None:
         """Live bytes through the ticks of a segment; None as soon as they pass the limit."""
-        stores = self.graph.stores
-        size = {}
-        needed: dict[int, dict[int, int]] = {}  # by store and reader: the lowest row that is still to be read
-        low: dict[int, int] = {}
-        there: dict[int, int] = {}
-        for a, actor in enumerate(actors):
-            for s, spans in actor.reads:
-                needed.setdefault(s, {})[a] = spans[0][0]
-            for s, _ in actor.writes:
+        rows, size = self.rows, self.row_bytes
+        most = 1 << 62 if limit is None else limit
+        readers: dict[int, dict[int, int]] = {}  # by store and reader: the lowest row that is still to be read
+        low: dict[int, int] = {}  # the lowest of all its readers
+        there: dict[int, int] = {}  # how many rows there are
+        for a, each in enumerate(moves):
+            for s, first in each.starts:
+                readers.setdefault(s, {})[a] = first
+            for s, _, _ in each.writes:
                 there[s] = 0
         live = 0
-        for s, store in enumerate(stores):
+        for s in range(len(rows)):
             if self.made[s] < i <= self.last[s] or (self.made[s] < 0 and i == 0):
-                there[s] = store.rows
+                there[s] = rows[s]
                 live += self.bytes[s]
         for s in there:
-            size[s] = stores[s].row_bytes
             low[s] = 0
             if self.last[s] >= j:
-                needed.setdefault(s, {})[-1] = 0
-        peak = live
+                readers.setdefault(s, {})[-1] = 0
+        top = live
         steps = 0
-        carried = [False] * len(actors)
-        for a, row in turns:
+        begun = [False] * len(moves)
+        for a, row in turns(moves):
             steps += 1
-            actor = actors[a]
-            written = 0
-            for s, spans in actor.writes:
-                more = spans[row][1] - spans[row][0]
-                there[s] += more
-                written += more * size[s]
-            scratch = actor.scratch_bytes
-            if scratch and actor.carries:
-                if not carried[a]:
-                    carried[a] = True
-                    live += scratch
-                scratch = 0
-            touched = [s for s, _ in actor.writes]
-            freed = 0
-            over = 0
-            for s, spans in actor.reads:
-                readers = needed[s]
-                readers[a] = spans[row + 1][0] if row + 1 < actor.steps else stores[s].rows
-                lowest = min(readers.values())
+            each = moves[a]
+            now = live + each.scratch
+            if each.carried and not begun[a]:
+                begun[a] = True
+                live += each.carried
+                now += each.carried
+            for s, counts, ends in each.writes:
+                if counts[row]:
+                    there[s] = ends[row]
+                    live += counts[row] * size[s]
+                    now += counts[row] * size[s]
+            shared = 0
+            for s, _, nexts in each.reads:
+                waiting = readers[s]
+                waiting[a] = lowest = nexts[row]
+                if len(waiting) > 1:
+                    lowest = min(waiting.values())
                 if lowest > low[s]:
                     gone = (min(lowest, there[s]) - min(low[s], there[s])) * size[s]
                     low[s] = lowest
-                    freed += gone
-                    if s in actor.over:
-                        over = max(over, gone)
-            top = live + written + scratch - min(over, written)
-            if top > peak:
-                peak = top
-                if limit is not None and peak > limit:
+                    live -= gone
+                    if s in each.over and gone > shared:
+                        shared = gone
+            if shared:
+                now -= min(shared, sum(counts[row] * size[s] for s, counts, _ in each.writes))
+            if now > top:
+                top = now
+                if top > most:
                     self.left -= steps
                     return None
-            live += written - freed
-            for s in touched:  # rows that nobody waits for
-                readers = needed.get(s, {})
-                lowest = min(readers.values(), default=stores[s].rows)
-                already = min(lowest, there[s])
-                if already > low[s]:
-                    live -= (already - low[s]) * size[s]
-                    low[s] = already
-            if actor.carries and row + 1 == actor.steps:
-                live -= actor.scratch_bytes
+            for s, counts, ends in each.writes:  # rows that nobody waits for, or that everybody has skipped
+                if s not in readers:
+                    live -= counts[row] * size[s]
+                elif low[s] > ends[row] - counts[row]:
+                    live -= (min(low[s], ends[row]) - ends[row] + counts[row]) * size[s]
+            if each.carried and row + 1 == each.steps:
+                live -= each.carried
         self.left -= steps
-        return peak
+        return top
 
 
-def _is_chain(actors: list[Actor]) -> bool:
-    """Whether there is only one way to take turns."""
+def _is_chain(moves: Sequence[_Moves]) -> bool:
+    """Whether there is only one sensible way to take turns."""
+    made = {s for each in moves for s, _, _ in each.writes}
     readers: dict[int, int] = {}
-    for actor in actors:
-        for s, _ in actor.reads:
+    for each in moves:
+        inside = [s for s, _, _ in each.reads if s in made]
+        if len(inside) > 1:
+            return False
+        for s in inside:
             readers[s] = readers.get(s, 0) + 1
-    made = {s for actor in actors for s, _ in actor.writes}
-    joined = any(sum(s in made for s, _ in actor.reads) > 1 for actor in actors)
-    return not joined and all(readers.get(s, 0) <= 1 for s in made)
+    return all(n <= 1 for n in readers.values())
 
 
-def lazily(actors: list[Actor]) -> Iterator[Tick]:
+def lazily(moves: list[_Moves]) -> Iterator[Tick]:
     """Each row when somebody needs it: what nobody in the segment reads is drawn on in equal shares, and draws on the
     rest."""
-    maker = {s: a for a, actor in enumerate(actors) for s, _ in actor.writes}
+    maker = {s: a for a, each in enumerate(moves) for s, _, _ in each.writes}
     rows = dict.fromkeys(maker, 0)
-    read = {s for actor in actors for s, _ in actor.reads}
-    ends = [a for a, actor in enumerate(actors) if not any(s in read for s, _ in actor.writes)]
-    done = [0] * len(actors)
-    queue = [(0.0, a) for a in ends]
-    heapq.heapify(queue)
-    rest = iter([a for a in range(len(actors)) if a not in ends])
-    while True:
+    inside = [[(s, maker[s], ends) for s, ends, _ in each.reads if s in maker] for each in moves]
+    read = {s for reads in inside for s, _, _ in reads}
+    final = [a for a, each in enumerate(moves) if not any(s in read for s, _, _ in each.writes)]
+    done = [0] * len(moves)
+    queue = [(0.0, a) for a in final]
+    # rows at the end that nobody draws on come last
+    wanted = [(a, moves[a].steps) for a in range(len(moves)) if a not in final]
+    while queue or wanted:
         if queue:
-            _, wanted = heapq.heappop(queue)
-        else:  # rows at the end that no one draws on
-            wanted = next(rest, -1)
-            if wanted < 0:
-                return
-        goal = done[wanted] + 1 if wanted in ends else actors[wanted].steps
-        stack = [(wanted, goal)]
+            _, a = heapq.heappop(queue)
+            stack = [(a, done[a] + 1)]
+            if done[a] + 1 < moves[a].steps:
+                heapq.heappush(queue, ((done[a] + 1) / moves[a].steps, a))
+        else:
+            stack = [wanted.pop(0)]
         while stack:
             a, upto = stack[-1]
-            actor = actors[a]
             row = done[a]
             if row >= upto:
                 stack.pop()
                 continue
-            for s, spans in actor.reads:
-                if s in maker and rows[s] < spans[row][1]:
-                    stack.append((maker[s], done[maker[s]] + 1))
+            for s, by, ends in inside[a]:
+                if rows[s] < ends[row]:
+                    stack.append((by, done[by] + 1))
                     break
             else:
                 yield a, row
                 done[a] = row + 1
-                for s, spans in actor.writes:
-                    rows[s] = spans[row][1]
-        if wanted in ends and done[wanted] < actors[wanted].steps:
-            heapq.heappush(queue, (done[wanted] / actors[wanted].steps, wanted))
+                for s, _, ends in moves[a].writes:
+                    rows[s] = ends[row]
 
 
-def eagerly(actors: list[Actor]) -> Iterator[Tick]:
+def eagerly(moves: list[_Moves]) -> Iterator[Tick]:
     """Each row as soon as what it needs is there, the last operator first."""
-    rows = {s: 0 for actor in actors for s, _ in actor.writes}
-    last = {s: a for a, actor in enumerate(actors) for s, _ in actor.reads}
-    inside = [[(s, spans) for s, spans in actor.reads if s in rows] for actor in actors]
-    done = [0] * len(actors)
-    a = len(actors) - 1
+    rows = {s: 0 for each in moves for s, _, _ in each.writes}
+    last = {s: a for a, each in enumerate(moves) for s, _, _ in each.reads}
+    inside = [[(s, ends) for s, ends, _ in each.reads if s in rows] for each in moves]
+    done = [0] * len(moves)
+    a = len(moves) - 1
     while a >= 0:
-        actor, row = actors[a], done[a]
-        if row < actor.steps and all(rows[s] >= spans[row][1] for s, spans in inside[a]):
+        row = done[a]
+        if row < moves[a].steps and all(rows[s] >= ends[row] for s, ends in inside[a]):
             yield a, row
             done[a] = row + 1
-            for s, spans in actor.writes:
-                rows[s] = spans[row][1]
+            for s, _, ends in moves[a].writes:
+                rows[s] = ends[row]
                 a = max(a, last.get(s, a))
         else:
             a -= 1

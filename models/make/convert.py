@@ -189,16 +189,16 @@ def operators(data: bytes) -> Iterator[tuple[str, Any, Any]]:
 def macs(data: bytes) -> int:
     """Multiply-accumulates of one inference, bias ignored.
 
-    Elements of the weights × output positions: h_o·w_o for convolutions (a filter's own depth already carries the
-    division by groups), the product of the leading axes for FULLY_CONNECTED.
+    Elements of the weights × positions: the output's h·w for convolutions (a filter's own depth already carries the
+    division by groups), the input's for transposed ones, the product of the leading axes for FULLY_CONNECTED.
     """
     total = 0
     for opcode, op, graph in operators(data):
-        if opcode not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+        if opcode not in ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED"):
             continue
         weights = prod(int(n) for n in graph.tensors[op.inputs[1]].shape)
-        out = [int(n) for n in graph.tensors[op.outputs[0]].shape]
-        total += weights * (out[1] * out[2] if opcode != "FULLY_CONNECTED" else prod(out[:-1]))
+        walked = [int(n) for n in graph.tensors[op.inputs[2] if opcode == "TRANSPOSE_CONV" else op.outputs[0]].shape]
+        total += weights * (prod(walked[:-1]) if opcode == "FULLY_CONNECTED" else walked[1] * walked[2])
     return total
 
 

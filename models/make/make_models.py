@@ -29,6 +29,7 @@ RECIPES = {
     "mobilenet_v2_035": ("mobilenet", "make_mobilenet_v2_035"),
     "everything": ("everything", "make_everything"),
     "branches": ("branches", "make_branches"),
+    "unet": ("unet", "make_unet"),
 }
 
 HEADER = """\

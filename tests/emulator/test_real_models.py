@@ -186,7 +186,7 @@ def test_mobilenet_v2_is_bit_exact(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("toolchain", BOTH)
 @pytest.mark.parametrize("core", CORES)
-@pytest.mark.parametrize("name", ["everything", "branches"])
+@pytest.mark.parametrize("name", ["everything", "branches", "unet"])
 def test_regression_networks_are_bit_exact_layer_by_layer(name: str, core: str, toolchain: str, tmp_path: Path) -> None:
     path = model_path(name)
     assert path is not None

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.support.model_files import SKIP_REASON, real_models
-from tinydeploy.ir import Model, Padding
+from tinydeploy.ir import DepthwiseConv2DAttrs, Model, Padding
 from tinydeploy.ir.catalog import ShippedModel, shipped_model, shipped_models
 from tinydeploy.operators.registry import kinds
 from tinydeploy.resources import models_dir
@@ -48,12 +48,14 @@ def read(name: str) -> Model:
 
 
 def macs(model: Model) -> int:
-    """Weights × the output positions that each weight meets."""
+    """Weights × the positions that each weight meets."""
     total = 0
     for op in model.operators:
         output = model.output_of(op)
         if op.opcode in ("CONV_2D", "DEPTHWISE_CONV_2D"):
             total += prod(model.tensor(op.inputs[1]).shape) * output.shape[1] * output.shape[2]
+        elif op.opcode == "TRANSPOSE_CONV":
+            total += prod(model.tensor(op.inputs[1]).shape) * prod(model.tensor(op.inputs[2]).shape[1:3])
         elif op.opcode == "FULLY_CONNECTED":
             total += prod(model.tensor(op.inputs[1]).shape) * prod(output.shape[:-1])
     return total
@@ -63,7 +65,7 @@ def test_every_file_is_listed_and_every_entry_has_its_file() -> None:
     listed = {path for model in CATALOG.values() for path in (model.path, *model.companions)}
     folder = models_dir()
     assert listed == {*folder.glob("*.tflite"), *folder.glob("*.npy")}
-    assert {"digits", *TWINS, "mobilenet_v2_035", "everything", "branches"} <= CATALOG.keys()
+    assert {"digits", *TWINS, "mobilenet_v2_035", "everything", "branches", "unet"} <= CATALOG.keys()
 
 
 @pytest.mark.parametrize("model", CATALOG.values(), ids=list(CATALOG))
@@ -122,13 +124,12 @@ def test_mobilenet_v2_035_is_the_published_network() -> None:
 def test_mobilenet_v2_035_pads_explicitly_before_each_strided_depthwise_convolution() -> None:
     """As Keras builds it; every other window of stride 2 is the first convolution's."""
     model = read("mobilenet_v2_035")
-    pairs = list(pairwise(model.operators))
-    strided = [(before, op) for before, op in pairs if op.opcode == "DEPTHWISE_CONV_2D" and op.attrs.stride_h == 2]
-    assert [model.tensor(op.inputs[0]).shape[1:3] for _, op in strided] == [(n, n) for n in (113, 57, 29, 15)]
-    for before, op in strided:
-        assert before.opcode == "PAD"
-        assert before.outputs[0] == op.inputs[0]
-        assert op.attrs.padding is Padding.VALID
+    padded = []
+    for before, op in pairwise(model.operators):
+        if isinstance(op.attrs, DepthwiseConv2DAttrs) and op.attrs.stride_h == 2:
+            padded.append(model.tensor(op.inputs[0]).shape[1:3])
+            assert (before.opcode, before.outputs[0], op.attrs.padding) == ("PAD", op.inputs[0], Padding.VALID)
+    assert padded == [(113, 113), (57, 57), (29, 29), (15, 15)]
 
 
 def test_branches_has_the_joins_it_is_there_for() -> None:
@@ -142,6 +143,11 @@ def test_branches_has_the_joins_it_is_there_for() -> None:
     opcodes = Counter(op.opcode for op in model.operators)
     assert (opcodes["ADD"], opcodes["CONCATENATION"], opcodes["MUL"], opcodes["PAD"]) == (5, 3, 2, 1)
     assert {t.shape[1:3] for t in maps} >= {(37, 23), (19, 12), (10, 6), (9, 6), (7, 4), (3, 2)}
+
+
+def test_unet_goes_up_by_every_way_there_is() -> None:
+    ways = [op.opcode for op in read("unet").operators if op.opcode.startswith(("RESIZE", "TRANSPOSE_CONV"))]
+    assert Counter(ways) == {"TRANSPOSE_CONV": 2, "RESIZE_BILINEAR": 2, "RESIZE_NEAREST_NEIGHBOR": 1}
 
 
 def test_everything_uses_every_operator_that_runs() -> None:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from tinydeploy.boards import Board
 from tinydeploy.catalog import load, model_path
-from tinydeploy.codegen import SourceTree, check_supported, emit, generate
+from tinydeploy.codegen import SourceTree, check_supported, emit, executed, generate, marker_of
 from tinydeploy.codegen.code_size import estimate_code_bytes
 from tinydeploy.cost import cost_table
 from tinydeploy.errors import GateError, RunError, UnsupportedModelError
 from tinydeploy.ir import Model
+from tinydeploy.operators.base import rows_of
 from tinydeploy.plan import Fit, Plan, fit, make_plan
 from tinydeploy.plan.planner import Solver
 from tinydeploy.report.plans import Planned
@@ -89,9 +90,9 @@ def _fit(model: Model, board: Board, plan: Plan, options: PlanOptions, constant_
         kinds["code"] = "unknown"
     else:
         program = emit(model, plan)
-        stack_bytes += 4 * max(0, program.window_rows - _USUAL_WINDOW_ROWS)
+        stack_bytes += 4 * max(0, program.window_rows - _USUAL_WINDOW_ROWS) + program.counter_bytes
         constant_bytes = sum(program.pool.bytes_by_role().values())
-        code_bytes = estimate_code_bytes(program, len(plan.placements), board.core)
+        code_bytes = estimate_code_bytes(program, board.core)
     return fit(
         model,
         plan,
@@ -186,9 +187,8 @@ class Ran:
     @property
     def instructions_by_operator(self) -> dict[int, int]:
         """Of the run with the most instructions."""
-        steps = self.built.planned.plan.problem.steps
         counts = self.worst.instructions_by_step
-        return {step.operator: counts.get(number, 0) for number, step in enumerate(steps)}
+        return {op.index: counts.get(op.index, 0) for op in self.built.planned.model.operators}
 
     @property
     def cycles(self) -> int | None:
@@ -198,9 +198,8 @@ class Ran:
     @property
     def cycles_by_operator(self) -> dict[int, int]:
         """As the instructions; empty without a timing model."""
-        steps = self.built.planned.plan.problem.steps
         counts = self.worst.cycles_by_step
-        return {step.operator: counts.get(number, 0) for number, step in enumerate(steps)} if counts else {}
+        return {op.index: counts.get(op.index, 0) for op in self.built.planned.model.operators} if counts else {}
 
     def watermark(self, name: str) -> int:
         """The highest watermark of any sample, in bytes."""
@@ -227,55 +226,60 @@ def invoke_cycles(result: RunResult) -> int | None:
 def run_model(built: Built, emulator: Emulator, samples: Sequence[Sample], *, layers: bool = False) -> Ran:
     """Run an image that was built with markers once for each sample, each time from reset.
 
-    `layers`: also read what every step computes, right after it. Raises `RunError` for a run that ends in a fault or
-    a time-out.
+    Inputs that are fed are handed over by the emulator, row by row; what an application spends on making the rows is
+    not counted. `layers`: also read what every step computes, right after it.
+    Raises `RunError` for a run that ends in a fault or a time-out.
     """
     from tinydeploy.elf import read_elf
-    from tinydeploy.emulate import Job, MemoryWrite, Painted
+    from tinydeploy.emulate import Feed, Job, LayerReads, MemoryWrite, Painted
 
-    model, plan, image = built.planned.model, built.planned.plan, built.image
-    arena = read_elf(image.elf).address_of(built.tree.arena_symbol)
+    model, plan, image, tree = built.planned.model, built.planned.plan, built.image, built.tree
+    arena = read_elf(image.elf).address_of(tree.arena_symbol)
     stack = Painted("stack", image.stack_limit, image.stack_top - image.stack_limit, grows_down=True)
     painted = (Painted("arena", arena, plan.arena_bytes), stack)
     results: list[RunResult] = []
     outputs: list[Sample] = []
-    by_step = {
-        number: tuple(
-            (arena + plan.placements[t].offset, model.tensor(t).bytes) for t in model.operators[s.operator].outputs
-        )
-        for number, s in enumerate(plan.problem.steps)
-    }
+    steps = [(marker_of(model, step), step) for step in executed(plan)]
+    reads = LayerReads(model, plan, steps, arena) if layers else None
     for sample in samples:
+        given = {tensor: value.tobytes() for tensor, value in sample.items()}
+        rows = {
+            number: _rows(given[tensor], rows_of(model.tensor(tensor))[1])
+            for number, tensor in enumerate(model.inputs)
+            if tensor in plan.fed
+        }
         job = Job(
             elf=image.elf,
-            writes=[MemoryWrite(arena + plan.placements[t].offset, v.tobytes()) for t, v in sample.items()],
+            writes=[
+                MemoryWrite(arena + plan.placements[t].offset, data) for t, data in given.items() if t not in plan.fed
+            ],
             reads=[(arena + plan.placements[t].offset, model.tensor(t).bytes) for t in model.outputs],
             painted=painted,
-            stop_symbol=built.tree.done_symbol,
+            stop_symbol=tree.done_symbol,
             marker_address=MARKER_ADDRESS,
             stack_limit=image.stack_limit,
             strict_peripherals=True,
-            step_reads=by_step if layers else {},
+            step_reads=reads.wanted if reads is not None else {},
+            feed=Feed(tree.feed_symbol, rows) if tree.feed_symbol is not None else None,
         )
         result = emulator.run(built.planned.board, job)
         if result.fault is not None:
             more = "--stack-bytes gives it more" if result.fault.kind == "stack-overflow" else None
             raise RunError(f"{model.name} on {built.planned.board.id}: {result.fault.message}", hint=more)
         results.append(result)
-        outputs.append(_tensors(built, result, by_step if layers else {}))
+        seen = reads.tensors(result.step_data, given) if reads is not None else {}
+        outputs.append(_arrays(model, seen | dict(zip(model.outputs, result.reads, strict=True))))
     return Ran(built, tuple(samples), tuple(results), tuple(outputs))
 
 
-def _tensors(built: Built, result: RunResult, by_step: Mapping[int, Sequence[tuple[int, int]]]) -> Sample:
+def _rows(data: bytes, row_bytes: int) -> list[bytes]:
+    return [data[at : at + row_bytes] for at in range(0, len(data), row_bytes)]
+
+
+def _arrays(model: Model, read: Mapping[int, bytes]) -> Sample:
     """What was read, as arrays by tensor index."""
     import numpy as np
 
-    model, plan = built.planned.model, built.planned.plan
-    read: dict[int, bytes] = {}
-    for number in by_step:
-        operator = model.operators[plan.problem.steps[number].operator]
-        read |= dict(zip(operator.outputs, result.step_data[number], strict=True))
-    read |= dict(zip(model.outputs, result.reads, strict=True))
     found = {}
     for index, data in read.items():
         tensor = model.tensor(index)

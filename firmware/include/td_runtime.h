@@ -14,10 +14,10 @@
 #endif
 
 /* A generated model states the version it was made for; another runtime is a compile error there. */
-#define TD_RUNTIME_VERSION 1
+#define TD_RUNTIME_VERSION 2
 
-/* Define TD_STEP_PORT as an address to have the number of each step written there as it begins (a debug register, a
- * GPIO); or define TD_ON_STEP(step) yourself. */
+/* Define TD_STEP_PORT as an address to have a number written there as each step begins (a debug register, a GPIO): its
+ * operator's, or behind the operators' that of the input that is asked for; or define TD_ON_STEP(step) yourself. */
 #define TD_STEP_BEGIN 0xFFFFFFFEu
 #define TD_STEP_END 0xFFFFFFFFu
 #if defined(TD_STEP_PORT)
@@ -43,22 +43,58 @@ extern "C" {
 /* A tensor in the arena, seen as rows of equal size. Row y starts at
  *     arena + offset + (y mod ring_rows) * row_bytes,
  * so a whole tensor has ring_rows equal to its number of rows, and a tensor of which only the last rows are kept has
- * fewer. Tensors of rank 4 (N, H, W, C) have N*H rows of W*C elements; others have one row for each slice of their
- * last axis. */
+ * fewer. Where ring_rows is 0, each row has a place of its own: row y starts at
+ *     arena + offset + rows[y] * TD_ROW_UNIT.
+ * Tensors of rank 4 (N, H, W, C) have N*H rows of W*C elements; others have one row for each slice of their last
+ * axis. */
 typedef struct td_tensor {
     uint32_t offset;
     uint32_t row_bytes;
     uint32_t ring_rows;
+    const uint16_t *rows;
 } td_tensor_t;
 
-/* The address of row `row` (0 or more). */
+#define TD_ROW_UNIT 4u
+
+/* The address of row `row` (0 or more). Whole tensors come first: one comparison. */
 static inline uint8_t *td_row(uint8_t *arena, const td_tensor_t *tensor, int32_t row)
 {
     uint32_t slot = (uint32_t)row;
     if (slot >= tensor->ring_rows) {
+        if (tensor->ring_rows == 0) {
+            return arena + tensor->offset + tensor->rows[slot] * TD_ROW_UNIT;
+        }
         slot %= tensor->ring_rows;
     }
     return arena + tensor->offset + slot * tensor->row_bytes;
+}
+
+/* Where the program of a segment is. Operators that take turns row by row are its stages; a turn is one entry,
+ * (stage << TD_TURN_BITS) | number of rows, and an entry without rows, (n << TD_TURN_BITS) with a count behind it, has
+ * the n entries before it run that many times more. An entry of 0 ends the program. */
+typedef struct td_program {
+    const uint16_t *at;
+    uint32_t repeated;
+} td_program_t;
+
+#define TD_TURN_BITS 6
+#define TD_TURN_ROWS ((1u << TD_TURN_BITS) - 1u)
+
+/* The next turn; 0 at the end. Repeats do not nest, and two are never side by side. */
+static inline uint32_t td_next_turn(td_program_t *program)
+{
+    uint32_t turn = *program->at++;
+    if ((turn & TD_TURN_ROWS) == 0 && turn != 0) {
+        if (program->repeated != *program->at) {
+            ++program->repeated;
+            program->at -= (turn >> TD_TURN_BITS) + 1;
+        } else {
+            program->repeated = 0;
+            ++program->at;
+        }
+        turn = *program->at++;
+    }
+    return turn;
 }
 
 /* a * b * 2^-31, rounded to nearest, halves up: equal to gemmlowp's SaturatingRoundingDoublingHighMul for all

@@ -116,9 +116,9 @@ def test_steps_are_read_as_they_end() -> None:
     from tinydeploy.elf import read_elf
 
     address = read_elf(build(source, "stm32f746").elf).address_of("seen")
-    wanted = {step: [(address, 4)] for step in (0, 1, 5)}
+    wanted = {step: [[(address, 4)]] for step in (0, 1, 5)}
     result = run(source, marker_address=MARKER, step_reads=wanted, reads=[(address, 4)])
-    assert result.step_data == {0: ((10).to_bytes(4, "little"),), 1: ((20).to_bytes(4, "little"),)}
+    assert result.step_data == {0: [((10).to_bytes(4, "little"),)], 1: [((20).to_bytes(4, "little"),)]}
     assert result.reads == ((30).to_bytes(4, "little"),)
 
 

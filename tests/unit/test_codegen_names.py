@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinydeploy.codegen.generate import c_float, c_integer
+from tinydeploy.codegen.literals import c_float, c_integer
 from tinydeploy.codegen.names import c_identifier, comment_text, require_identifier
 from tinydeploy.errors import UsageError
 from tinydeploy.operators.fixed_point import f32

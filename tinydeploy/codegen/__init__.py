@@ -1,7 +1,12 @@
-"""From a model and its plan to C: constant tables, a straight list of steps, and an API that documents itself."""
+"""From a model and its plan to C: constant tables, the program of steps, and an API that documents itself.
 
-from tinydeploy.codegen.generate import Program, check_supported, emit, generate
+`emit` (`program.py`) says what a library does, `generate` writes it.
+"""
+
+from tinydeploy.codegen.generate import generate
 from tinydeploy.codegen.names import c_identifier, comment_text
+from tinydeploy.codegen.program import Program, emit, executed, marker_of
+from tinydeploy.codegen.support import check_supported
 from tinydeploy.codegen.tree import SourceTree
 
 __all__ = [
@@ -11,5 +16,7 @@ __all__ = [
     "check_supported",
     "comment_text",
     "emit",
+    "executed",
     "generate",
+    "marker_of",
 ]

@@ -12,11 +12,11 @@ from functools import cache
 from typing import Any
 
 from tinydeploy.boards import Core
-from tinydeploy.codegen.generate import Program
+from tinydeploy.codegen.program import Program
 from tinydeploy.resources import firmware_dir
 
 _FIELD_BYTES = 4  # an upper bound: some fields of the tables are 16 bits wide
-_TENSOR_BYTES = 12  # sizeof(td_tensor_t)
+_TENSOR_BYTES = 16  # sizeof(td_tensor_t)
 
 
 @cache
@@ -26,7 +26,7 @@ def _measured() -> Mapping[str, Mapping[str, int]]:
     return {core: dict(sizes) for core, sizes in data["cores"].items()}
 
 
-def estimate_code_bytes(program: Program, tensors: int, core: Core) -> int:
+def estimate_code_bytes(program: Program, core: Core) -> int:
     """Bytes of flash for kernels, steps and tables of `program`, with start-up code; an estimate.
 
     A core that was not measured takes the largest size of those that were.
@@ -39,6 +39,6 @@ def estimate_code_bytes(program: Program, tensors: int, core: Core) -> int:
             return known[name].get(symbol, 0)
         return max(sizes.get(symbol, 0) for sizes in known.values())
 
-    calls = sum(len(step.calls) for step in program.steps)
-    code = size("startup") + sum(size(kernel) for kernel in program.kernels) + calls * size("call")
-    return code + program.fields * _FIELD_BYTES + tensors * _TENSOR_BYTES
+    code = size("startup") + sum(size(kernel) for kernel in program.kernels) + len(program.calls) * size("call")
+    code += len(program.loops) * size("segment")
+    return code + program.fields * _FIELD_BYTES + len(program.places) * _TENSOR_BYTES + program.table_bytes

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tinydeploy.codegen.literals import c_lines
 from tinydeploy.operators.base import ConstArray, FillRow
-
-_LINE = 116
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Constant:
     @property
     def initializer(self) -> str:
         """The elements as C, in lines."""
-        return "\n".join(_lines(str(v) for v in self.array.values.reshape(-1).tolist()))
+        return c_lines(self.array.values.reshape(-1).tolist())
 
 
 class ConstantPool:
@@ -64,13 +62,3 @@ class ConstantPool:
         for array in self._arrays.values():
             found[array.role] += array.bytes
         return dict(found)
-
-
-def _lines(items: Iterable[str]) -> Iterable[str]:
-    line = "   "
-    for item in items:
-        if len(line) + len(item) + 2 > _LINE:
-            yield line
-            line = "   "
-        line += f" {item},"
-    yield line

@@ -16,7 +16,8 @@ class SourceTree:
 
     `name` is the library's C prefix. `sources` are what a firmware project compiles, `example` what the example adds
     to it. `constant_bytes` sums the constant arrays by role (weights, bias, table); `arena_symbol` is where the
-    example keeps the arena, `done_symbol` the function that it enters when the outputs are there.
+    example keeps the arena, `done_symbol` the function that it enters when the outputs are there, `feed_symbol` the one
+    that hands over a row of an input, None where every input lies in the arena.
     """
 
     name: str
@@ -27,6 +28,7 @@ class SourceTree:
     constant_prefix: str
     arena_symbol: str
     done_symbol: str
+    feed_symbol: str | None = None
 
     def write(self, folder: Path) -> None:
         """Write all files below `folder`, each replaced as a whole; raises UsageError when it cannot."""

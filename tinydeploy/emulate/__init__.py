@@ -2,12 +2,15 @@
 
 `types.py` has the values, `unicorn_machine.py` the machine, `hook.c` what runs once a basic block, `peripherals.py` and
 `semihosting.py` what stands behind addresses and `bkpt 0xAB`, `cores.py` what Unicorn knows of each core, `timing.h`
-the model of cycles and `timing.py` its figures.
+the model of cycles and `timing.py` its figures, `feeding.py` hands over rows of input, `layers.py` has all that a
+model computes read as it runs.
 """
 
+from tinydeploy.emulate.layers import LayerReads
 from tinydeploy.emulate.types import (
     Emulator,
     Fault,
+    Feed,
     Job,
     MemoryWrite,
     Painted,
@@ -19,7 +22,9 @@ from tinydeploy.emulate.unicorn_machine import UnicornEmulator
 __all__ = [
     "Emulator",
     "Fault",
+    "Feed",
     "Job",
+    "LayerReads",
     "MemoryWrite",
     "Painted",
     "PeripheralUse",

@@ -19,6 +19,19 @@ class MemoryWrite:
 
 
 @dataclass(frozen=True)
+class Feed:
+    """A function of the firmware that hands over a row of input, played by the emulator.
+
+    `void function(void *context, uint32_t input, uint32_t row, void *to)` is entered for each of `rows[input]`, in
+    order and once: the emulator then writes the row to `to`, and lets the function return. The function's own
+    instructions are counted as all others are; making the rows costs none.
+    """
+
+    function: str
+    rows: Mapping[int, Sequence[bytes]]
+
+
+@dataclass(frozen=True)
 class Painted:
     """A range to paint before the run and to read its watermark from after it.
 
@@ -42,7 +55,8 @@ class Job:
     max_instructions: time-out by count. timeout_seconds: time-out by host time. stack_limit: the lowest address that
     the stack may reach; a stack pointer below it is a stack overflow. strict_peripherals: only the core's own
     registers and the board's UART exist; any other peripheral address is a fault, as it should be for an image that
-    needs none. step_reads[i]: (address, bytes) read each time that step i ends, before anything else runs.
+    needs none. step_reads[i][k]: (address, bytes) read as step i ends for the k-th time, before anything else runs.
+    feed: the firmware asks for its input by rows.
     """
 
     elf: Path
@@ -55,7 +69,8 @@ class Job:
     timeout_seconds: float = 120.0
     stack_limit: int | None = None
     strict_peripherals: bool = False
-    step_reads: Mapping[int, Sequence[tuple[int, int]]] = field(default_factory=dict)
+    step_reads: Mapping[int, Sequence[Sequence[tuple[int, int]]]] = field(default_factory=dict)
+    feed: Feed | None = None
 
 
 @dataclass(frozen=True)
@@ -75,8 +90,9 @@ class PeripheralUse:
 class Fault:
     """Why a run ended badly, with all that is known: `kind` is one of `unmapped-read`, `unmapped-write`,
     `unmapped-fetch`, `flash-write`, `stack-overflow`, `hard-fault`, `undefined-instruction`, `time-out`,
-    `no-exit` (nothing more can happen: an empty loop, a sleep, a reset), `unsupported` (the firmware needs exceptions,
-    which this emulator does not have). `message` is one line for people."""
+    `no-exit` (nothing more can happen: an empty loop, a sleep, a reset), `feed` (rows of input asked for out of order,
+    for a place that is no RAM, or not at all), `unsupported` (the firmware needs exceptions, which this emulator does
+    not have). `message` is one line for people."""
 
     kind: str
     message: str
@@ -94,9 +110,10 @@ class RunResult:
     `instructions_by_step[i]`: since marker i was written until the next marker. `instructions_by_function`: exclusive
     counts by symbol. `watermarks[name]`: bytes of the painted range that were overwritten (from the used end).
     `reads`: the bytes asked for. `uart`: what the firmware printed. `exit_code`: by semihosting, 0 otherwise.
-    `peripherals`: registers without a model that were touched, by address. `step_data[i]`: what `Job.step_reads[i]`
-    asked for, as it was when step i last ended; missing for a step that did not run. `cycles`: modelled, None where
-    there is no timing model for the core; `cycles_kind` says by what; `cycles_by_step[i]`: as the instructions are.
+    `peripherals`: registers without a model that were touched, by address. `step_data[i][k]`: what
+    `Job.step_reads[i][k]` asked for; missing for a step that did not run, shorter for one that ran less often.
+    `cycles`: modelled, None where there is no timing model for the core; `cycles_kind` says by what;
+    `cycles_by_step[i]`: as the instructions are.
     `interrupts`: those that the firmware enabled, of which none ever came.
     """
 
@@ -110,7 +127,7 @@ class RunResult:
     exit_code: int
     fault: Fault | None
     peripherals: tuple[PeripheralUse, ...] = ()
-    step_data: Mapping[int, tuple[bytes, ...]] = field(default_factory=dict)
+    step_data: Mapping[int, Sequence[tuple[bytes, ...]]] = field(default_factory=dict)
     cycles: int | None = None
     cycles_by_step: Mapping[int, int] = field(default_factory=dict)
     cycles_kind: str | None = None

@@ -22,6 +22,7 @@ from tinydeploy.elf import ElfFile, read_elf
 from tinydeploy.emulate import hook as h
 from tinydeploy.emulate.cores import core_model, denied
 from tinydeploy.emulate.faults import FunctionTable, Stop, describe
+from tinydeploy.emulate.feeding import RowFeed
 from tinydeploy.emulate.peripherals import (
     PERIPHERAL_SPACES,
     PRIVATE_BUS,
@@ -187,7 +188,7 @@ class _Machine:
         self._failure: BaseException | None = None
         self._exit_code: int | None = None
         self._deadline = 0.0
-        self._step_data: dict[int, tuple[bytes, ...]] = {}
+        self._step_data: dict[int, list[tuple[bytes, ...]]] = {}
         self._output = Output(on_output)
         self._registers = RegisterFile()
         self._memory = _Memory(board)
@@ -200,6 +201,7 @@ class _Machine:
         self._semihosting = Semihosting(
             self._memory.read, self._memory.write_ram, self._output.add, self._executed, board.clock_hz
         )
+        self._feed = None if job.feed is None else RowFeed(job.feed, self._memory.write_ram)
         self._until = _NEVER if job.stop_symbol is None else elf.address_of(job.stop_symbol) & ~1
         self._engine = self._open()
         self._prepare_hook()
@@ -342,6 +344,9 @@ class _Machine:
             )
         )
         self._engine.hook_add(c.UC_HOOK_INTR, self._on_interrupt)
+        if self._job.feed is not None:
+            entry = self._elf.address_of(self._job.feed.function) & ~1
+            self._engine.hook_add(c.UC_HOOK_BLOCK, self._on_feed, begin=entry, end=entry)
         self._engine.hook_add(c.UC_HOOK_MEM_INVALID, self._on_bad_access)
 
     def _checked(self, code: int) -> None:
@@ -407,11 +412,23 @@ class _Machine:
 
     def _step_ended(self, step: int) -> None:
         try:
-            wanted = self._job.step_reads.get(step)
-            if wanted is not None:
-                self._step_data[step] = tuple(self._memory.read(address, size) for address, size in wanted)
+            wanted, seen = self._job.step_reads.get(step, ()), self._step_data.setdefault(step, [])
+            if len(seen) < len(wanted):
+                seen.append(tuple(self._memory.read(address, size) for address, size in wanted[len(seen)]))
         except IndexError as outside:
             self._guarded(self._not_memory(outside.args[0]))
+        except BaseException as problem:
+            self._guarded(problem)
+
+    def _on_feed(self, _uc: Any, pc: int, _size: int, _data: Any) -> None:
+        try:
+            a = self._arm
+            number, row, to = (
+                int(self._engine.reg_read(r)) for r in (a.UC_ARM_REG_R1, a.UC_ARM_REG_R2, a.UC_ARM_REG_R3)
+            )
+            stop = None if self._feed is None else self._feed.hand_over(number, row, to)
+            if stop is not None:
+                self._end(stop.at(pc))
         except BaseException as problem:
             self._guarded(problem)
 
@@ -515,6 +532,8 @@ class _Machine:
         seconds = time.monotonic() - started
         if self._failure is not None:
             raise self._failure
+        if self._stop is None and self._feed is not None and (left_over := self._feed.left_over()) is not None:
+            self._stop = left_over.at(pc).counted()
         unfinished = _NEVER  # where a block ended that was counted whole
         if self._stop is not None and self._stop.pc is None:
             self._stop = self._stop.at(pc)

@@ -1,0 +1,31 @@
+"""Numbers on their way into C."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+_LINE = 116
+
+
+def c_integer(value: int) -> str:
+    """An integer constant of type int; INT32_MIN has no literal of its own."""
+    return "(-2147483647 - 1)" if value == -(1 << 31) else str(value)
+
+
+def c_float(value: float) -> str:
+    """A single-precision literal that reads back exactly: nine significant digits are enough."""
+    text = f"{value:.9g}"
+    return f"{text}f" if any(c in text for c in ".en") else f"{text}.0f"
+
+
+def c_lines(values: Iterable[int]) -> str:
+    """The elements of an array's initializer, in lines."""
+    lines: list[str] = []
+    line = "   "
+    for value in values:
+        item = str(value)
+        if len(line) + len(item) + 2 > _LINE:
+            lines.append(line)
+            line = "   "
+        line += f" {item},"
+    return "\n".join([*lines, line])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,13 @@ from tinydeploy.catalog import load, model_path
 from tinydeploy.codegen import SourceTree, check_supported, emit, executed, generate, marker_of
 from tinydeploy.codegen.code_size import estimate_code_bytes
 from tinydeploy.cost import cost_table
-from tinydeploy.errors import GateError, RunError, UnsupportedModelError
+from tinydeploy.errors import GateError, RunError, UnsupportedModelError, UsageError
 from tinydeploy.ir import Model
-from tinydeploy.operators.base import rows_of
-from tinydeploy.plan import Fit, Plan, fit, make_plan
+from tinydeploy.operators.base import printable, rows_of
+from tinydeploy.plan import Execution, Fit, Plan, fit, make_plan
 from tinydeploy.plan.planner import Solver
 from tinydeploy.report.plans import Planned
+from tinydeploy.transform import Io, Prepared, prepare
 
 if TYPE_CHECKING:
     from tinydeploy.emulate import Emulator, RunResult
@@ -54,8 +56,16 @@ STATIC_BYTES = 0  # a generated library has no static data of its own
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """What a user may choose of a plan. `stack_bytes`: None for the estimate."""
+    """What a user may choose of a plan. `stack_bytes`: None for the estimate.
 
+    `feed_rows`: inputs are handed over row by row. `io`: "int8" leaves out conversions at the ends. `keep`: names or
+    numbers of tensors that stay readable.
+    """
+
+    execution: Execution = "whole"
+    feed_rows: bool = False
+    io: Io = "model"
+    keep: tuple[str, ...] = ()
     in_place: bool = True
     solver: Solver = "auto"
     stack_bytes: int | None = None
@@ -70,15 +80,48 @@ def plan_model(model: Model, board: Board, options: PlanOptions) -> Planned:
     """Costs, placement and fit of `model` on `board`.
 
     Raises `UnsupportedModelError` for a model that cannot run as int8, `MissingToolError` for a solver that is not
-    installed. A model that does not fit is no error here: see `Planned.fit`.
+    installed, `UsageError` for a tensor to keep that there is not. A model that does not fit is no error here: see
+    `Planned.fit`.
     """
     has_data = all(t.data is not None for t in model.tensors if t.constant)
     if has_data:
         check_supported(model)
-    costs = cost_table(model)
-    plan = make_plan(model, in_place=options.in_place, solver=options.solver)
-    fitted = _fit(model, board, plan, options, costs.totals.constant_bytes if not has_data else None)
-    return Planned(model, board, costs, plan, fitted)
+    prepared = prepare(model, io=options.io, keep=find_tensors(model, options.keep))
+    costs = cost_table(prepared.model)
+    plan = plan_prepared(prepared, options)
+    fitted = _fit(prepared.model, board, plan, options, costs.totals.constant_bytes if not has_data else None)
+    return Planned(prepared, board, costs, plan, fitted)
+
+
+def plan_prepared(prepared: Prepared, options: PlanOptions) -> Plan:
+    """The plan alone, of a model that is prepared with the same options."""
+    model = prepared.model
+    fed = tuple(dict.fromkeys(model.inputs)) if options.feed_rows else ()
+    return make_plan(
+        model,
+        execution=options.execution,
+        fed=fed,
+        kept=find_tensors(model, options.keep),
+        in_place=options.in_place,
+        solver=options.solver,
+    )
+
+
+def find_tensors(model: Model, named: Sequence[str]) -> tuple[int, ...]:
+    """The indices of computed tensors, each given by its name or its number. Raises `UsageError`."""
+    computed = {t: model.tensor(t).name for op in model.operators for t in op.outputs}
+    found = []
+    for text in named:
+        matches = [t for t, name in computed.items() if name == text]
+        if not matches and text.isdecimal() and int(text) in computed:
+            matches = [int(text)]
+        if len(matches) != 1:
+            near = get_close_matches(text, computed.values(), n=3)
+            hint = f"did you mean {' or '.join(map(printable, near))}?" if near else "`plan --format json` lists them"
+            what = "is the name of several tensors" if matches else "is no tensor that the model computes"
+            raise UsageError(f"'{printable(text)}' {what}", hint=hint if not matches else "give its number")
+        found += matches
+    return tuple(dict.fromkeys(found))
 
 
 def _fit(model: Model, board: Board, plan: Plan, options: PlanOptions, constant_bytes: int | None) -> Fit:

@@ -12,6 +12,7 @@ from tinydeploy.plan import fit, make_plan
 from tinydeploy.report.document import Provenance
 from tinydeploy.report.plans import Planned
 from tinydeploy.report.runs import DifferenceFacts, OutputFacts, RunFacts, VerifiedFacts
+from tinydeploy.transform import prepare
 
 # What a hostile model file may hold: terminal sequences, markup of rich, Markdown and HTML, a reversed line.
 HOSTILE = "conv|1`[red]<b>\x1b[31m*x*_\u202eevil\n\\"
@@ -60,7 +61,7 @@ def planned(ram_bytes: int = 32768, flash_bytes: int = 65536) -> Planned:
     model, on = network(), board(ram_bytes, flash_bytes)
     costs, plan = cost_table(model), make_plan(model, solver="builtin")
     checked = fit(model, plan, on, weights_bytes=2800, code_bytes=9000, static_bytes=100, stack_bytes=1024)
-    return Planned(model, on, costs, plan, checked)
+    return Planned(prepare(model), on, costs, plan, checked)
 
 
 def run_facts() -> RunFacts:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -34,9 +36,7 @@ def command(
     output: Path,
     toolchain: str | None,
     name: str | None,
-    in_place: bool,
-    solver: str,
-    stack_bytes: int | None,
+    planning: Mapping[str, Any],
     format_: str,
 ) -> None:
     """Write the C library for a model into DIR, compile it with its example, and tell its size.
@@ -50,7 +50,7 @@ def command(
     from tinydeploy.cli.planning import plan_choices, require_fit
     from tinydeploy.report.builds import BuildFacts, build_document
 
-    options = plan_choices(in_place, solver, stack_bytes)
+    options = plan_choices(planning)
     with progress() as stage:
         stage("reading the model")
         read = pipeline.load(model)

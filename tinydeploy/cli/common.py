@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 from click.shell_completion import CompletionItem
@@ -74,26 +75,63 @@ def board_option(function: F) -> F:
 
 
 def plan_options(function: F) -> F:
-    """The options that shape a plan: --in-place/--no-in-place, --solver, --stack-bytes."""
-    for option in (
-        click.option(
-            "--stack-bytes",
-            type=click.IntRange(0, 1 << 30),
-            default=None,
-            metavar="N",
-            help="Bytes kept for the stack. Default: an estimate.",
-        ),
-        click.option(
-            "--solver",
-            type=click.Choice(["auto", "builtin", "cp-sat"]),
-            default="auto",
-            show_default=True,
-            help="cp-sat: OR-Tools' exact solver, where the built-in search proves nothing. auto: if it is installed.",
-        ),
-        click.option("--no-in-place", "in_place", flag_value=False, default=True, help="No output over its input."),
-    ):
-        function = option(function)
-    return function
+    """The options that shape a plan. The command gets them together, as `planning`; see planning.py."""
+
+    @functools.wraps(function)
+    def command(*args: Any, **kwargs: Any) -> Any:
+        planning = {name: kwargs.pop(name) for name in PLANNING}
+        return function(*args, planning=planning, **kwargs)
+
+    wrapped = cast(F, command)
+    for option in _PLAN_OPTIONS:
+        wrapped = option(wrapped)
+    return wrapped
+
+
+PLANNING = ("execution", "feed_rows", "io", "keep", "in_place", "solver", "stack_bytes")
+_PLAN_OPTIONS = (
+    click.option(
+        "--stack-bytes",
+        type=click.IntRange(0, 1 << 30),
+        default=None,
+        metavar="N",
+        help="Bytes kept for the stack. Default: an estimate.",
+    ),
+    click.option(
+        "--solver",
+        type=click.Choice(["auto", "builtin", "cp-sat"]),
+        default="auto",
+        show_default=True,
+        help="cp-sat: OR-Tools' exact solver, where the built-in search proves nothing. auto: if it is installed.",
+    ),
+    click.option("--no-in-place", "in_place", flag_value=False, default=True, help="No output over its input."),
+    click.option(
+        "--keep",
+        metavar="TENSOR",
+        multiple=True,
+        help="An intermediate tensor, by name or number, that stays readable after the run. Repeatable.",
+    ),
+    click.option(
+        "--io",
+        type=click.Choice(["model", "int8"]),
+        default="model",
+        show_default=True,
+        help="int8: leave out the conversions at the ends, so that the application gives and gets int8.",
+    ),
+    click.option(
+        "--feed-rows",
+        is_flag=True,
+        help="The application hands the inputs over row by row; they never lie in the arena as a whole.",
+    ),
+    click.option(
+        "--execution",
+        type=click.Choice(["streamed", "overlap", "whole"]),
+        default="streamed",
+        show_default=True,
+        help="streamed: row by row through several layers; overlap: layer by layer, results over used-up rows; "
+        "whole: layer by layer, whole tensors.",
+    ),
+)
 
 
 def toolchain_option(function: F) -> F:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from tinydeploy.cli.common import board_option, emit, format_option, model_argument, plan_options, progress, provenance
@@ -12,7 +15,7 @@ from tinydeploy.cli.common import board_option, emit, format_option, model_argum
 @board_option
 @plan_options
 @format_option
-def command(model: str, board: str, in_place: bool, solver: str, stack_bytes: int | None, format_: str) -> None:
+def command(model: str, board: str, planning: Mapping[str, Any], format_: str) -> None:
     """Plan a model's memory on a board: exit code 0 when it fits, 1 when it does not.
 
     \b
@@ -24,7 +27,7 @@ def command(model: str, board: str, in_place: bool, solver: str, stack_bytes: in
     from tinydeploy.cli.planning import plan_choices, require_fit
     from tinydeploy.report.plans import plan_document
 
-    options = plan_choices(in_place, solver, stack_bytes)
+    options = plan_choices(planning)
     with progress() as stage:
         stage("reading the model")
         read = pipeline.load(model)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from tinydeploy.errors import GateError
 from tinydeploy.operators.base import printable
 from tinydeploy.pipeline import PlanOptions
 
 if TYPE_CHECKING:
-    from tinydeploy.plan.planner import Solver
     from tinydeploy.report.plans import Planned
 
 
-def plan_choices(in_place: bool, solver: str, stack_bytes: int | None) -> PlanOptions:
-    """The options as the pipeline wants them; click has checked the solver's name."""
-    return PlanOptions(in_place=in_place, solver=cast("Solver", solver), stack_bytes=stack_bytes)
+def plan_choices(planning: Mapping[str, Any]) -> PlanOptions:
+    """The options as the pipeline wants them; click has checked each of them."""
+    return PlanOptions(**planning)
 
 
 def require_fit(planned: Planned, *, hint: str | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -22,7 +22,7 @@ from tinydeploy.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from concurrent.futures import Future
 
     from tinydeploy.ir import Model
@@ -61,9 +61,7 @@ def command(
     verify: bool,
     layers: bool,
     toolchain: str | None,
-    in_place: bool,
-    solver: str,
-    stack_bytes: int | None,
+    planning: Mapping[str, Any],
     output: Path | None,
     format_: str,
 ) -> None:
@@ -79,9 +77,10 @@ def command(
     from tinydeploy.cli.planning import plan_choices, require_fit
     from tinydeploy.emulate import UnicornEmulator
     from tinydeploy.report.runs import run_document
+    from tinydeploy.transform import original_inputs, original_outputs
     from tinydeploy.verify import compare, load_inputs, raise_on_difference, random_inputs
 
-    options = plan_choices(in_place, solver, stack_bytes)
+    options = plan_choices(planning)
     with progress() as stage, tempfile.TemporaryDirectory(prefix="tinydeploy-") as folder:
         stage("reading the model")
         read = pipeline.load(model)
@@ -96,16 +95,18 @@ def command(
         emulator.check(found)
         if output is not None:
             _make_folder(output)
-        given = load_inputs(read, inputs) if inputs else random_inputs(read, seed, samples)
-        answers = _ask_references(path, read, given, layers) if path and verify else None
+        given = load_inputs(planned.model, inputs) if inputs else random_inputs(planned.model, seed, samples)
+        asked = [original_inputs(read, planned.model, sample) for sample in given]
+        answers = _ask_references(path, read, asked, layers) if path and verify else None
         stage("compiling")
         built = pipeline.build_image(planned, Path(folder), toolchain=toolchain)
         stage("emulating")
         ran = pipeline.run_model(built, emulator, given, layers=layers)
         stage("comparing with the reference")
         runs, why_not = _wait(answers, layers)
-        verification = compare(read, ran.outputs, runs) if runs else None
-    files = _write_outputs(output, read, ran) if output is not None else ()
+        answered = [original_outputs(read, planned.model, sample) for sample in ran.outputs]
+        verification = compare(read, answered, runs) if runs else None
+    files = _write_outputs(output, planned.model, ran) if output is not None else ()
     tools = {"toolchain": built.image.toolchain, "emulator": emulator_version(emulator.name)}
     tools |= {run.name: run.version for run in runs}
     chosen = {
@@ -121,7 +122,7 @@ def command(
     document = run_document(
         planned,
         _run_facts(ran, whence),
-        _output_facts(read, ran, files),
+        _output_facts(planned.model, ran, files),
         _verified(verification),
         provenance(chosen, tools),
         not_verified=why_not,

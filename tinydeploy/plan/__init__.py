@@ -1,7 +1,12 @@
 """From a model to a plan: what lives when, where it lies, how good that is, whether it fits, and a check of it all.
 
-`problem.py` finds live ranges, `placement.py` and `solver.py` find offsets, `planner.py` puts a `Plan` together,
-`validate.py` replays it without sharing their code, and `fit.py` compares it with a board. `types.py` has the values.
+`planner.py` is where to start, `types.py` has the values.
+- Whole tensors: `order.py` finds the order of operators, `problem.py` live ranges, `placement.py` and `solver.py`
+  offsets.
+- Rows: `rows.py` says which rows each step needs, `schedule.py` in which order they run, `layout.py` and `bodies.py`
+  where they lie, and `program.py` makes the plan of it.
+- `validate.py` replays every plan without sharing any of that code, `fit.py` compares it with a board, and `tflm/`
+  predicts what TensorFlow Lite Micro would need.
 """
 
 from tinydeploy.plan.fit import Fit, fit
@@ -10,6 +15,7 @@ from tinydeploy.plan.problem import build_problem
 from tinydeploy.plan.types import (
     ALIGNMENT,
     Buffer,
+    Execution,
     Memory,
     Peak,
     Placement,
@@ -24,6 +30,7 @@ from tinydeploy.plan.validate import validate
 __all__ = [
     "ALIGNMENT",
     "Buffer",
+    "Execution",
     "Fit",
     "Memory",
     "Peak",

@@ -28,6 +28,7 @@ from tinydeploy.report.document import (
     shape,
     told,
 )
+from tinydeploy.transform import Prepared
 from tinydeploy.units import count, kib
 
 _SHOWN_TENSORS = 6
@@ -37,11 +38,16 @@ _SHOWN_TENSORS = 6
 class Planned:
     """What the report is made from: one model planned for one board."""
 
-    model: Model
+    prepared: Prepared
     board: Board
     costs: CostTable
     plan: Plan
     fit: Fit
+
+    @property
+    def model(self) -> Model:
+        """The model as it is planned."""
+        return self.prepared.model
 
 
 def plan_document(planned: Planned, provenance: Provenance) -> Document:

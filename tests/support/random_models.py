@@ -313,18 +313,18 @@ def transpose(rng: Rng) -> bytes:
 
 
 def transpose_conv(rng: Rng) -> bytes:
-    """TRANSPOSE_CONV with strides below, at and above the kernel, also to extents that Keras would not choose."""
+    """TRANSPOSE_CONV with strides below, at and above the kernel, to any of the extents that lead back to the input."""
     kernel = (int(rng.integers(1, 6)), int(rng.integers(1, 6)))
     stride = (int(rng.integers(1, 5)), int(rng.integers(1, 5)))
     shape = (int(rng.integers(1, 3)), *(int(v) for v in rng.integers(1, 7, size=2)), int(rng.integers(1, 10)))
-    extent = None
-    if rng.random() < 0.3:
-        extent = (int(rng.integers(1, 5 * shape[1])), int(rng.integers(1, 5 * shape[2])))
+    padding = pick(rng, ("SAME", "VALID"))
+    least = [(n - 1) * s + (k if padding == "VALID" else 1) for n, k, s in zip(shape[1:3], kernel, stride, strict=True)]
+    extent = (least[0] + int(rng.integers(stride[0])), least[1] + int(rng.integers(stride[1])))
     first = quant(rng)
     spread = first[0] * 0.01 * 64 * 64 * np.sqrt(prod(kernel) * shape[3]) / 100
     output = (float(np.float32(spread * np.exp(rng.uniform(-2, 2)))), quant(rng)[1])
     return writer.transpose_conv(
-        shape, int(rng.integers(1, 8)), kernel, stride, pick(rng, ("SAME", "VALID")), pick(rng, ACTIVATIONS),
+        shape, int(rng.integers(1, 8)), kernel, stride, padding, pick(rng, ACTIVATIONS),
         extent=extent, quant_in=first, quant_out=output, per_channel=bool(rng.random() < 0.7),
         bias=bool(rng.random() < 0.7), seed=int(rng.integers(1 << 30)),
     )  # fmt: skip

@@ -113,13 +113,13 @@ class _Grower:
             index = self.g.tensor(name, shape, dtype, scale=quant[0], zero_point=quant[1])
         return Value(index, tuple(shape), quant[0], quant[1], rms, dtype)
 
-    def add(self, opcode: str, inputs: Sequence[int], output: Value, **fields: object) -> Value:
+    def add(self, opcode: str, inputs: Sequence[int], *outputs: Value, **fields: object) -> Value:
         fields.setdefault("version", 2)
-        self.g.op(opcode, inputs, [output.index], **fields)  # type: ignore[arg-type]
+        self.g.op(opcode, inputs, [v.index for v in outputs], **fields)  # type: ignore[arg-type]
         self.read.update(i for i in inputs if i >= 0)
-        self.values.append(output)
+        self.values += outputs
         self.opcodes.append(opcode)
-        return output
+        return outputs[0]
 
     def requantized(self, value: Value, quant: tuple[float, int]) -> Value:
         """The value with another scale, through QUANTIZE."""
@@ -208,6 +208,49 @@ class _Grower:
             stride_w=stride[1], dilation_h_factor=dilation[0], dilation_w_factor=dilation[1], **more,
         )  # fmt: skip
 
+    def op_transpose_conv(self) -> Value | None:
+        """TRANSPOSE_CONV to any extent that leads back to the input."""
+        source = self.image()
+        if source is None:
+            return None
+        n, h, w, in_c = source.shape
+        kernel, stride = [self.number(1, 4), self.number(1, 4)], [self.number(1, 3), self.number(1, 3)]
+        padding = pick(self.rng, ("SAME", "VALID"))
+        extent = [(i - 1) * s + (k if padding == "VALID" else 1) + self.number(0, s - 1)
+                  for i, k, s in zip((h, w), kernel, stride, strict=True)]  # fmt: skip
+        out_c = self.number(1, 8)
+        shape = (n, *extent, out_c)
+        if prod(shape) > MOST_ELEMENTS:
+            return None
+        index, scales = self._weights("TRANSPOSE_CONV", (out_c, *kernel, in_c), 0, out_c)
+        sums = prod(max(k / s, 1) for k, s in zip(kernel, stride, strict=True)) * in_c
+        rms = source.rms * float(np.sqrt(np.mean(scales.astype(np.float64) ** 2))) * _UNIFORM_RMS * sqrt(sums)
+        inputs = [self.constant(f"s{len(self.g.graph.tensors)}", shape), index, source.index]
+        if self.chance(0.8):
+            inputs.append(self._bias(source, scales, out_c, rms))
+        activation, after = self.activation(rms)
+        return self.add(
+            "TRANSPOSE_CONV", inputs, self.tensor(shape, self.fresh_quant(after), after), version=4, padding=padding,
+            activation=activation, stride_h=stride[0], stride_w=stride[1],
+        )  # fmt: skip
+
+    def op_resize(self) -> Value | None:
+        """Twice as large, or of any size."""
+        source = self.image()
+        if source is None:
+            return None
+        n, h, w, c = source.shape
+        twice = self.chance(0.6)
+        size = (2 * h, 2 * w) if twice else (self.number(1, 16), self.number(1, 16))
+        if n * prod(size) * c > MOST_ELEMENTS:
+            return None
+        opcode = pick(self.rng, ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"))
+        # without either, TensorFlow Lite Micro may read behind the input
+        how = pick(self.rng, ("align_corners", "half_pixel_centers", *(("",) if twice else ())))
+        fields = {how: True} if how else {}
+        inputs = [source.index, self.constant(f"s{len(self.g.graph.tensors)}", size)]
+        return self.add(opcode, inputs, self.tensor((n, *size, c), source.quant, source.rms), version=3, **fields)
+
     def _weights(
         self, opcode: str, shape: tuple[int, ...], axis: int, channels: int
     ) -> tuple[int, np.ndarray[tuple[int], np.dtype[np.float32]]]:
@@ -274,6 +317,16 @@ class _Grower:
         pair = [a.index, b.index] if self.chance(0.6) else [b.index, a.index]
         output = self.tensor(out, self.fresh_quant(after), after)
         return self.add(opcode, pair, output, activation=activation)
+
+    def op_extreme(self) -> Value | None:
+        """MAXIMUM or MINIMUM of two tensors of one scale."""
+        a = self.some(lambda v: len(v.shape) <= 5)
+        b = a and self.some(lambda v: v != a and _broadcasts(v.shape, a.shape))
+        if a is None or b is None or prod(np.broadcast_shapes(a.shape, b.shape)) > MOST_ELEMENTS:
+            return None
+        b = self.requantized(b, a.quant)
+        output = self.tensor(np.broadcast_shapes(a.shape, b.shape), a.quant, max(a.rms, b.rms))
+        return self.add(pick(self.rng, ("MAXIMUM", "MINIMUM")), [a.index, b.index], output)
 
     def op_residual(self) -> Value | None:
         """x → convolution(s) that keep the shape → added to x."""
@@ -432,6 +485,54 @@ class _Grower:
         output = self.tensor([source.shape[i] for i in order], source.quant, source.rms)
         return self.add("TRANSPOSE", [source.index, self.constant(f"o{len(self.g.graph.tensors)}", order)], output)
 
+    def op_parts(self) -> Value | None:
+        """SPLIT or SPLIT_V along any axis, UNPACK of a short one; later operators may join the parts again."""
+        source = self.some(lambda v: 1 <= len(v.shape) <= 5 and max(v.shape) > 1)
+        if source is None:
+            return None
+        shape = source.shape
+        axis = [i for i, n in enumerate(shape) if n > 1][-1 if self.chance(0.6) else 0]
+        extent = shape[axis]
+        opcode = pick(self.rng, ("SPLIT", "SPLIT_V", "SPLIT_V", *(("UNPACK",) * 2 if extent <= 4 else ())))
+        cut = self.number(1, extent - 1)
+        sizes = [cut, extent - cut]
+        if opcode == "SPLIT":
+            count = next(n for n in (2, 3, 5, 7, extent) if extent % n == 0)
+            sizes = [extent // count] * count
+        if opcode == "UNPACK":
+            shapes: list[tuple[int, ...]] = [shape[:axis] + shape[axis + 1 :]] * extent
+            parts = [self.tensor(s, source.quant, source.rms) for s in shapes]
+            return self.add(opcode, [source.index], *parts, axis=axis, num=extent)
+        parts = [self.tensor((*shape[:axis], n, *shape[axis + 1 :]), source.quant, source.rms) for n in sizes]
+        number = len(self.g.graph.tensors)
+        inputs = [self.g.tensor(f"a{number}", (), "int32", data=axis), source.index]
+        if opcode == "SPLIT_V":
+            inputs = [source.index, self.constant(f"n{number}", sizes), inputs[0]]
+        return self.add(opcode, inputs, *parts, num_splits=len(parts))
+
+    def op_slice(self) -> Value | None:
+        """SLICE, or STRIDED_SLICE with steps and perhaps an axis dropped."""
+        source = self.some(lambda v: 1 <= len(v.shape) <= 4 and max(v.shape) > 1)
+        if source is None:
+            return None
+        number = len(self.g.graph.tensors)
+        begin = [self.number(0, n - 1) if self.chance(0.4) else 0 for n in source.shape]
+        size = [self.number(1, n - b) if self.chance(0.4) else n - b for n, b in zip(source.shape, begin, strict=True)]
+        if self.chance(0.4):
+            output = self.tensor(size, source.quant, source.rms)
+            inputs = [source.index, self.constant(f"b{number}", begin), self.constant(f"n{number}", size)]
+            return self.add("SLICE", inputs, output)
+        end = [b + n for b, n in zip(begin, size, strict=True)]
+        step = [self.number(2, 3) if self.chance(0.25) else 1 for _ in size]
+        dropped = self.number(0, len(size) - 1) if self.chance(0.3) else -1
+        if dropped >= 0:
+            step[dropped] = 1
+        shape = [-(-n // s) for i, (n, s) in enumerate(zip(size, step, strict=True)) if i != dropped]
+        inputs = [self.constant(f"{name}{number}", v) for name, v in (("b", begin), ("e", end), ("s", step))]
+        output = self.tensor(shape, source.quant, source.rms)
+        mask = 1 << dropped if dropped >= 0 else 0
+        return self.add("STRIDED_SLICE", [source.index, *inputs], output, shrink_axis_mask=mask)
+
     def op_logistic(self, value: Value | None = None) -> Value | None:
         source = value or self.some()
         if source is None:
@@ -472,7 +573,8 @@ class _Grower:
             (self.op_convolution, 10), (self.op_residual, 5), (self.op_gate, 2), (self.op_pairwise, 7),
             (self.op_pool, 4), (self.op_fully_connected, 3), (self.op_mean, 2), (self.op_pad, 3),
             (self.op_reshape, 5), (self.op_concatenation, 5), (self.op_transpose, 2), (self.op_function, 4),
-            (self.op_softmax, 1),
+            (self.op_softmax, 1), (self.op_transpose_conv, 2), (self.op_resize, 2), (self.op_extreme, 2),
+            (self.op_parts, 3), (self.op_slice, 2),
         ]  # fmt: skip
         weights = np.array([w for _, w in kinds], float)
         kinds[int(self.rng.choice(len(kinds), p=weights / weights.sum()))][0]()

@@ -78,6 +78,11 @@ def axes_as_input(data: bytes) -> bytes:
     return edited(data, edit)
 
 
+def swapped_outputs(graph: Any) -> None:
+    """The operator's outputs the other way round."""
+    graph.operators[0].outputs = graph.operators[0].outputs[::-1]
+
+
 def constant_input(data: bytes) -> bytes:
     """The first input constant."""
     model = writer.unpack(data)
@@ -135,6 +140,56 @@ CASES: dict[str, tuple[bytes, str]] = {
         edited(writer.pad(), lambda g: setattr(g.tensors[1], "type", writer.schema.TensorType.UINT32)),
         "uint32",
     ),
+    "TRANSPOSE_CONV shape": (edited(writer.transpose_conv(), output_shape(1, 9, 8, 3)), "the shape that"),
+    "TRANSPOSE_CONV extent": (writer.transpose_conv(extent=(11, 8)), "does not give the input"),
+    "TRANSPOSE_CONV window": (writer.transpose_conv((1, 1, 1, 2), padding="VALID", extent=(2, 2)), "does not fit"),
+    "TRANSPOSE_CONV channels": (
+        edited(writer.transpose_conv(), lambda g: setattr(g.tensors[1], "shape", np.array([3, 3, 2, 9], np.int32))),
+        "channels",
+    ),
+    "TRANSPOSE_CONV stride": (writer.transpose_conv(stride=(17, 1)), "strides above 16"),
+    "TRANSPOSE_CONV tanh": (writer.transpose_conv(activation="TANH"), "tanh"),
+    "TRANSPOSE_CONV scale": (writer.transpose_conv(quant_out=(1e-20, 0)), "too large"),
+    "TRANSPOSE_CONV bias": (
+        edited(writer.transpose_conv(), lambda g: setattr(g.tensors[3], "type", writer.schema.TensorType.FLOAT32)),
+        "int32 is needed",
+    ),
+    "resize both": (writer.resize(align_corners=True, half_pixel_centers=True), "exclude"),
+    "resize size": (op_of("RESIZE_BILINEAR", [(1, 2, 2, 1)], (1, 4, 4, 1), constants=[[4, 4, 1]]), "height"),
+    "resize shape": (edited(writer.resize(), output_shape(1, 8, 9, 3)), "the operator computes"),
+    "resize computed": (axes_as_input(writer.resize()), "constant"),
+    "resize rank": (op_of("RESIZE_BILINEAR", [(2, 2, 1)], (4, 4, 1), constants=[[4, 4]]), "rank 4"),
+    "resize behind": (writer.resize(shape=(1, 1, 1, 3), size=(65, 1)), "reads rows behind its input"),
+    "resize beside": (writer.resize(shape=(1, 1, 1, 3), size=(1, 65)), "reads columns behind its input"),
+    "SLICE leaves": (op_of("SLICE", [(3, 3)], (2, 2), constants=[[0, 2], [2, 2]]), "leave"),
+    "SLICE begin": (op_of("SLICE", [(3, 3)], (2, 2), constants=[[-1, 0], [2, 2]]), "leave"),
+    "SLICE size": (op_of("SLICE", [(3,)], (1,), constants=[[2], [-2]]), "leave"),
+    "SLICE axes": (op_of("SLICE", [(3, 3)], (2, 2), constants=[[0], [2]]), "do not fit 2 axes"),
+    "SLICE shape": (op_of("SLICE", [(3, 3)], (2, 1), constants=[[0, 0], [2, 2]]), "the operator computes"),
+    "SLICE rank": (op_of("SLICE", [(2,) * 6], (2,) * 6, constants=[[0] * 6, [2] * 6]), "5 axes"),
+    "STRIDED_SLICE stride": (writer.strided_slice((4,), (0,), (4,), (0,), (4,)), "stride is 0"),
+    "STRIDED_SLICE ellipsis": (writer.strided_slice((4,), (0,), (4,), (1,), (4,), ellipsis_mask=1), "ellipsis"),
+    "STRIDED_SLICE new axis": (writer.strided_slice((4,), (0,), (4,), (1,), (4,), new_axis_mask=1), "ellipsis"),
+    "STRIDED_SLICE outside": (
+        writer.strided_slice((4, 2), (4, 0), (5, 2), (1, 1), (2,), shrink_axis_mask=1),
+        "outside",
+    ),
+    "STRIDED_SLICE shape": (writer.strided_slice((4,), (0,), (4,), (3,), (1,)), "the operator computes [2]"),
+    "STRIDED_SLICE lengths": (writer.strided_slice((4, 2), (0,), (4,), (1,), (4, 2)), "for 2 axes"),
+    "STRIDED_SLICE rank": (writer.strided_slice((1,) * 5, (0,) * 5, (1,) * 5, (1,) * 5, (1,) * 5), "4 axes"),
+    "SPLIT unequal": (writer.parts("SPLIT", (5,), [(2,), (3,)], axis=0), "not equal"),
+    "SPLIT sum": (writer.parts("SPLIT", (5,), [(2,), (2,)], axis=0), "do not make the 5"),
+    "SPLIT axis": (writer.parts("SPLIT", (4,), [(2,), (2,)], axis=1), "is not one of 1"),
+    "SPLIT shape": (writer.parts("SPLIT", (4, 2), [(2, 1), (2, 1)], axis=0), "the operator computes"),
+    "SPLIT_V sizes": (
+        edited(writer.parts("SPLIT_V", (5,), [(2,), (3,)], axis=0), swapped_outputs),
+        "have not the sizes",
+    ),
+    "UNPACK count": (writer.parts("UNPACK", (3, 2), [(2,)] * 2, axis=0), "outputs for the 3"),
+    "UNPACK axis": (writer.parts("UNPACK", (3, 2), [(2,)] * 3, axis=2), "is not one of 2"),
+    "UNPACK shape": (writer.parts("UNPACK", (3, 2), [(3,)] * 3, axis=0), "the operator computes"),
+    "MAXIMUM scales": (op_of("MAXIMUM", [(4,), (4,)], (4,), quants=(IN, (0.5, 0))), "the output's scale"),
+    "MINIMUM output scale": (op_of("MINIMUM", [(4,), (4,)], (4,), quant_out=(0.5, 0)), "the output's scale"),
     "RESHAPE elements": (writer.reshape((2, 3), (5,)), "numbers of elements"),
     "RESHAPE types": (op_of("RESHAPE", [(4,)], (2, 2), dtypes=("int8", "float32")), "float32"),
     "SQUEEZE axis": (

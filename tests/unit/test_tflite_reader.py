@@ -77,6 +77,11 @@ OPTIONS: dict[str, dict[str, Callable[[Any], Any]]] = {
     "SqueezeAttrs": {"squeeze_dims": lambda o: tuple(_numbers(o.squeezeDims))},
     "LeakyReluAttrs": {"alpha": lambda o: o.alpha},
     "PackAttrs": {"axis": lambda o: o.axis},
+    "UnpackAttrs": {"axis": lambda o: o.axis},
+    "ResizeAttrs": {
+        "align_corners": lambda o: o.alignCorners,
+        "half_pixel_centers": lambda o: o.halfPixelCenters,
+    },
     "StridedSliceAttrs": {
         "begin_mask": lambda o: o.beginMask,
         "end_mask": lambda o: o.endMask,
@@ -153,6 +158,7 @@ def test_metadata_and_description_agree_with_the_witness(name: str) -> None:
 
 def test_every_kernel_s_options_are_read() -> None:
     without = {"QUANTIZE", "DEQUANTIZE", "LOGISTIC", "TANH", "RELU", "RELU6", "PAD", "TRANSPOSE", "EXPAND_DIMS"}
+    without |= {"SLICE", "SPLIT", "SPLIT_V", "MAXIMUM", "MINIMUM"}
     for name, data in writer.single_operator_models().items():
         op = parse_model(data, name=name).operators[0]
         assert (type(op.attrs) is NoAttrs) == (op.opcode in without), op
@@ -167,6 +173,10 @@ def test_options_come_out_with_the_values_that_went_in() -> None:
     assert (attrs.depth_multiplier, attrs.stride_h, attrs.stride_w) == (3, 2, 1)
     attrs = parse_model(writer.pool_2d("MAX_POOL_2D", kernel=(3, 2), stride=(1, 2))).operators[0].attrs
     assert (attrs.filter_h, attrs.filter_w, attrs.stride_h, attrs.stride_w) == (3, 2, 1, 2)
+    for opcode in ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"):
+        for fields in ({"align_corners": True}, {"half_pixel_centers": True}, {}):
+            attrs = parse_model(writer.resize(opcode, **fields)).operators[0].attrs
+            assert {k for k in ("align_corners", "half_pixel_centers") if getattr(attrs, k)} == set(fields)
 
 
 @pytest.fixture(name="mixed")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinydeploy.ir import DType, Model, Operator, TransposeConvAttrs
-from tinydeploy.ir.shapes import window_padding
+from tinydeploy.ir.shapes import window_output, window_padding
 from tinydeploy.operators.base import (
     ConstArray,
     KernelCall,
@@ -99,6 +99,14 @@ class TransposeConv(OperatorKind):
             raise refuse(model, op, f"has a batch of {output.shape[0]}, its input of {source.shape[0]}", tensor=output)
         if max(a.stride_h, a.stride_w) > _MOST_STRIDE:
             raise refuse(model, op, f"strides above {_MOST_STRIDE} are not supported")
+        for axis, stride in ((1, a.stride_h), (2, a.stride_w)):
+            try:
+                back = window_output(output.shape[axis], weights.shape[axis], stride, padding=a.padding)
+            except ValueError as e:
+                raise refuse(model, op, str(e)) from e
+            if back != source.shape[axis]:
+                why = f"a convolution of {list(output.shape)} does not give the input {list(source.shape)}"
+                raise refuse(model, op, why, tensor=output)
         if max(kernel_h, kernel_w) > _U16:
             raise refuse(model, op, f"a window must not be above {_U16}", tensor=weights)
         _, wq = check_weights(model, op, channels, 0)

@@ -31,6 +31,23 @@ ARENA_USED = {
     "vww_96_int8": (100_660, 100_708),
 }
 
+# The same for tests/support/tflm_networks.py.
+SMALL_ARENA_USED = {
+    "TRANSPOSE_CONV of 8 channels": (4_356, 2_244),
+    "TRANSPOSE_CONV of 20 channels": (4_660, 3_556),
+    "TRANSPOSE_CONV with stride 3": (8_692, 4_084),
+    "FULLY_CONNECTED of rank 3": (436, 516),
+    "FULLY_CONNECTED of rank 3, per channel": (500, 532),
+    "FULLY_CONNECTED of rank 3, of odd depth": (436, 468),
+    "shape arithmetic": (836, 836),
+    "many": (2_352, 2_352),
+    "SUM": (500, 500),
+    "GATHER": (436, 436),
+    "MIRROR_PAD": (500, 500),
+    "RESIZE_NEAREST_NEIGHBOR": (564, 564),
+    "SLICE": (436, 436),
+}
+
 M0 = Core(name="cortex-m0plus", fpu="none", dsp=False, mve=False, source="")
 
 # prints "Arena allocation head … bytes" for each of the files, to standard error
@@ -72,6 +89,17 @@ def test_real_models_as_on_cortex_m(name: str) -> None:
     arenas = [predict_tflm_arena(model, kernels=kernels) for kernels in ("reference", "cmsis-nn")]
     assert tuple(arena.total_bytes for arena in arenas) == ARENA_USED[name]
     assert [arena.nonpersistent_bytes for arena in arenas[:1]] == tflm_heads([path])
+    assert not any(arena.unknown for arena in arenas)
+
+
+@pytest.mark.parametrize("name", SMALL_ARENA_USED)
+def test_small_networks_as_on_cortex_m(name: str) -> None:
+    pytest.importorskip("ai_edge_litert", reason="pip install 'tinydeploy[verify]' for the schema's object API")
+    from tests.support.tflm_networks import NETWORKS
+
+    model = parse_model(NETWORKS[name]())
+    arenas = [predict_tflm_arena(model, kernels=kernels) for kernels in ("reference", "cmsis-nn")]
+    assert tuple(arena.total_bytes for arena in arenas) == SMALL_ARENA_USED[name]
     assert not any(arena.unknown for arena in arenas)
 
 

@@ -63,7 +63,10 @@ class TflmArena:
 
     @property
     def arena_bytes(self) -> int:
-        """The least arena, aligned to 16 bytes, that `AllocateTensors` can plan in: a multiple of 16."""
+        """The least arena, aligned to 16 bytes, that `AllocateTensors` can plan in: a multiple of 16.
+
+        What kernels allocate for a moment while they prepare is left out: it decides in networks of a few buffers only.
+        """
         return max(align_up(self.total_bytes, _ALIGNMENT), self.setup_bytes)
 
 

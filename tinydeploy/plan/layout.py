@@ -159,7 +159,7 @@ class _Search:
         found = []
         for a, ticks in times.items():
             actor = self.schedule.actors[a]
-            spans = [(ticks[0], ticks[-1] + 1)] if actor.carries else _runs(ticks)
+            spans = [(ticks[0], ticks[-1] + 1)] if actor.carries else runs(ticks)
             found.append(Body((SCRATCH, a), tuple(Box(0, actor.scratch_bytes, *span) for span in spans)))
         return found
 
@@ -173,14 +173,14 @@ def segment_starts(schedule: Schedule) -> list[int]:
     return found
 
 
-def _runs(ticks: Sequence[int]) -> list[tuple[int, int]]:
-    """Neighbouring ticks as half-open spans."""
+def runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Neighbouring numbers, rising, as half-open spans."""
     found: list[tuple[int, int]] = []
-    for t in ticks:
-        if found and found[-1][1] == t:
-            found[-1] = (found[-1][0], t + 1)
+    for n in numbers:
+        if found and found[-1][1] == n:
+            found[-1] = (found[-1][0], n + 1)
         else:
-            found.append((t, t + 1))
+            found.append((n, n + 1))
     return found
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import accumulate, pairwise
 
 from tinydeploy.ir import Model
 from tinydeploy.operators.base import rows_of
 from tinydeploy.plan.bodies import Box, live_bytes
-from tinydeploy.plan.layout import SCRATCH, Layout, Lives, lay_out, lives_of
+from tinydeploy.plan.layout import SCRATCH, Layout, Lives, lay_out, lives_of, runs
 from tinydeploy.plan.order import orders
 from tinydeploy.plan.problem import MemoryOf, stated_memory
 from tinydeploy.plan.rows import RowGraph, build_rows
-from tinydeploy.plan.schedule import EFFORT, Schedule, one_by_one, streamed
+from tinydeploy.plan.schedule import EFFORT, Schedule, floor_bytes, one_by_one, streamed
 from tinydeploy.plan.types import (
     FEED,
     ROW_ALIGNMENT,
@@ -23,6 +23,7 @@ from tinydeploy.plan.types import (
     Plan,
     Problem,
     Proof,
+    RowsAlive,
     Segment,
     Step,
 )
@@ -35,17 +36,22 @@ def plan_rows(
     fed: Sequence[int] = (),
     kept: Sequence[int] = (),
     in_place: bool = True,
+    cut_after: Collection[int] = (),
     memory_of: MemoryOf = stated_memory,
 ) -> Plan:
     """The plan for `overlap` or `streamed`, not yet validated. Deterministic.
 
-    Of the orders that `orders` offers the one whose schedule has the least peak is laid out.
+    `cut_after`: operators after which no other may take turns with those before. Of the orders that `orders` offers
+    the one whose schedule has the least peak is laid out.
     """
     offered = orders(model, in_place=in_place, memory_of=memory_of)
     tried: list[tuple[Sequence[int], RowGraph, Schedule]] = []
     for candidate in offered:
         graph = build_rows(model, candidate.order, fed=fed, kept=kept, in_place=in_place, memory_of=memory_of)
-        schedule = one_by_one(graph) if execution == "overlap" else streamed(graph, EFFORT // len(offered))
+        if execution == "overlap":
+            schedule = one_by_one(graph)
+        else:
+            schedule = streamed(graph, EFFORT // len(offered), cut_after)
         tried.append((candidate.order, graph, schedule))
     order, graph, schedule = min(tried, key=lambda each: each[2].peak_bytes)
     lives = lives_of(graph, schedule)
@@ -179,8 +185,11 @@ class _Assembly:
         arena = self.layout.arrangement.bytes
         bound = self.layout.bound_bytes
         exact = arena == bound
-        method = "no program of these steps needs less" if exact else "best layout found"
+        method = "best layout found"
         step = max(range(len(live)), key=lambda s: (live[s], -s))
+        floor = floor_bytes(self.graph)
+        if exact:
+            method = "no program of row steps needs less" if arena <= floor else "no layout of this program needs less"
         at_peak = [b.id for b in buffers if any(f <= step < e and size for f, e, size in b.pieces)]
         sizes = {b.id: next((size for f, e, size in b.pieces if f <= step < e), 0) for b in buffers}
         return Plan(
@@ -189,8 +198,14 @@ class _Assembly:
             placements=placements,
             arena_bytes=arena,
             alignment=ROW_ALIGNMENT,
-            proof=Proof(bound, exact, method),
-            peak=Peak(step, live[step], tuple(sorted(at_peak, key=lambda b: (-sizes[b], b)))),
+            proof=Proof(bound, exact, method, floor_bytes=floor, complete=self.schedule.complete),
+            peak=Peak(
+                step,
+                live[step],
+                tuple(sorted(at_peak, key=lambda b: (-sizes[b], b))),
+                self.schedule.ticks[widest[step]][1],
+                self._rows_alive(widest[step], buffers, home),
+            ),
             live_bytes=live,
             scratch_offsets=scratch,
             execution=execution,
@@ -248,6 +263,19 @@ class _Assembly:
             )
             offsets.append(min(places))
         return buffers, offsets, home
+
+    def _rows_alive(self, tick: int, buffers: Sequence[Buffer], home: dict[int, int]) -> tuple[RowsAlive, ...]:
+        """What is in use at a tick, the largest first."""
+        found = []
+        for store in self.graph.stores:
+            born, end = self.lives.born[store.id], self.lives.end[store.id]
+            alive = [r for r in range(store.rows) if born[r] <= tick < end[r]]
+            for first, last in runs(alive):
+                found.append(RowsAlive(home[store.id], first, last, (last - first) * store.row_bytes))
+        for buffer in buffers:
+            if buffer.scratch_of is not None and any(f <= self.step_of[tick] < e and n for f, e, n in buffer.pieces):
+                found.append(RowsAlive(buffer.id, 0, 0, buffer.bytes))
+        return tuple(sorted(found, key=lambda each: (-each.bytes, each.buffer, each.first)))
 
     def _profile(self, boxes: Sequence[Box], widest: Sequence[int]) -> list[tuple[int, int, int]]:
         """Bytes of the boxes in use as `(first step, end step, bytes)`, at each step's fullest tick."""

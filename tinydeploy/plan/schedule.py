@@ -8,7 +8,7 @@ an edge is a segment, and its length is the most bytes alive in it.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -41,10 +41,45 @@ def one_by_one(graph: RowGraph) -> Schedule:
     return search.schedule(cuts)
 
 
-def streamed(graph: RowGraph, effort: int = EFFORT) -> Schedule:
-    """Segments with the least peak; among those the fewest calls."""
+def streamed(graph: RowGraph, effort: int = EFFORT, cut_after: Collection[int] = ()) -> Schedule:
+    """Segments with the least peak; among those the fewest calls.
+
+    `cut_after`: operators after which a segment ends, whether that is good or not.
+    """
     search = _Search(graph, effort)
-    return search.schedule(search.cuts())
+    forced = [i + 1 for i, actor in enumerate(graph.actors) if actor.operator in cut_after]
+    return search.schedule(search.cuts(forced))
+
+
+def floor_bytes(graph: RowGraph) -> int:
+    """What no program of row steps can do without: each step needs the rows that it reads and writes at once, and
+    what is given is all there when the first row is written."""
+    found = 0
+    given = sum(s.rows * s.row_bytes for s in graph.stores if s.given)
+    first = None
+    for position, actor in enumerate(graph.actors):
+        ways = (actor, graph.alone.get(position, actor))
+        found = max(found, min(_least(graph, way) for way in ways))
+        if all(graph.stores[s].given for s, _ in actor.reads):
+            written = min(_written(graph, way, 0) for way in ways)
+            first = written if first is None else min(first, written)
+    return max(found, given + (first or 0))
+
+
+def _least(graph: RowGraph, actor: Actor) -> int:
+    """The most that one of its steps needs by itself."""
+    stores = graph.stores
+    most = 0
+    for row in range(actor.steps):
+        read = {s: (spans[row][1] - spans[row][0]) * stores[s].row_bytes for s, spans in actor.reads}
+        written = _written(graph, actor, row)
+        shared = min(written, max((read[s] for s in actor.over if s in read), default=0))
+        most = max(most, sum(read.values()) + written + actor.scratch_bytes - shared)
+    return most
+
+
+def _written(graph: RowGraph, actor: Actor, row: int) -> int:
+    return sum((spans[row][1] - spans[row][0]) * graph.stores[s].row_bytes for s, spans in actor.writes)
 
 
 class _Moves:
@@ -102,9 +137,10 @@ class _Search:
 
     # -- the cuts
 
-    def cuts(self) -> list[int]:
-        """Where segments begin: least peak first, then fewest calls."""
+    def cuts(self, forced: Sequence[int] = ()) -> list[int]:
+        """Where segments begin: least peak first, then fewest calls; at `forced` places in any case."""
         n = self.count
+        farthest = [next((cut for cut in forced if cut > i), n) for i in range(n)]
         to_end = [0] * (n + 1)  # the peak of going on one operator after the other
         for i in reversed(range(n)):
             to_end[i] = max(to_end[i + 1], self.peak(i, i + 1, None) or 0)
@@ -118,7 +154,7 @@ class _Search:
                 continue
             if reached >= limit:
                 break
-            for j in range(i + 1, n + 1):
+            for j in range(i + 1, farthest[i] + 1):
                 if max(reached, self.across[j]) >= limit or self.left <= 0:
                     continue
                 length = self.peak(i, j, limit - 1)

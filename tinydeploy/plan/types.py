@@ -113,22 +113,42 @@ class Segment:
 class Proof:
     """How good an arena is. `optimal` only where proved; `method` says how, in words.
 
-    `exhaustive`: an exact search finished and found nothing smaller, so the arena is optimal above its lower bound.
+    `lower_bound_bytes`: what is alive at the fullest moment of the plan's program. `floor_bytes`: what no program of
+    row steps can do without, in whatever order; 0 where that was not asked. `exhaustive`: an exact search finished and
+    found nothing smaller, so the arena is optimal above its lower bound. `complete`: the search for the program looked
+    at all it meant to, and was not ended by its limit.
     """
 
     lower_bound_bytes: int
     optimal: bool
     method: str
     exhaustive: bool = False
+    floor_bytes: int = 0
+    complete: bool = True
+
+
+@dataclass(frozen=True)
+class RowsAlive:
+    """Rows `[first, end)` of a buffer, with the bytes that they take; of a buffer without rows, its scratch."""
+
+    buffer: int
+    first: int
+    end: int
+    bytes: int
 
 
 @dataclass(frozen=True)
 class Peak:
-    """Who is to blame: the step at which the most bytes are alive, and the buffers alive then, largest first."""
+    """Who is to blame: the step at which the most bytes are alive, and the buffers alive then, largest first.
+
+    `row` is the step's row at which that is so, `rows` are the rows alive then; both only where rows are planned.
+    """
 
     step: int
     live_bytes: int
     buffers: tuple[int, ...]
+    row: int = 0
+    rows: tuple[RowsAlive, ...] = ()
 
 
 @dataclass(frozen=True)

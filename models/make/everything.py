@@ -127,7 +127,22 @@ def everything(image: Any, vector: Any) -> dict[str, Any]:
     logits = tf.matmul(flat, w.filters(153, 6)) + w.values(6)
     pixels = tf.reshape(nn.avg_pool2d(u + x, (5, 4), (1, 1), "VALID"), [1, 12])
 
+    # Parts of a map: equal and unequal splits of channels, a box, every other row, rows one by one; larger and smaller.
+    left, right = tf.split(f, 2, axis=3)  # 5×4×6 each
+    some, rest = tf.split(d, [6, 4, 2], axis=3)[:2]  # 5×4×6, 5×4×4
+    between = tf.minimum(tf.maximum(left, right), some + w.values(6))
+    rows_of_rest = tf.unstack(tf.slice(rest, [0, 1, 0, 1], [1, 3, 4, 3]), axis=1)  # three of 1×4×3
+    odd = f[:, 1::2, :, :5]  # 2×4×5
+    # Up: a transposed convolution with a window wider than its stride, nearest elements, a plane through four.
+    tall_again = nn.bias_add(
+        nn.conv2d_transpose(odd, w.filters(3, 2, 4, 5, fan_in=10), [1, 5, 5, 4], [1, 2, 1, 1], "VALID"), w.values(4)
+    )  # 5×5×4
+    wider = tf.compat.v1.image.resize_nearest_neighbor(between, (7, 9), half_pixel_centers=True)  # 7×9×6
+    smoother = tf.compat.v1.image.resize_bilinear(tall_again, (7, 9), align_corners=True)  # 7×9×4
+
     return {
+        "parts": tf.concat([rows_of_rest[0], rows_of_rest[2] - rows_of_rest[1]], axis=1),  # 1×8×3
+        "enlarged": tf.concat([wider, smoother], axis=3),  # 7×9×10
         "classes": nn.softmax(logits),
         "attention": nn.softmax(tf.transpose(clipped, [0, 3, 1, 2]), axis=-1),  # rank 4
         "map": channels,
@@ -247,8 +262,8 @@ def make_everything() -> Made:
         title="Every operator",
         description=(
             "A small network for regression tests that uses every operator of the runtime, many in several forms: "
-            "grouped, dilated and strided convolutions, a depth multiplier, broadcasts, uneven padding, transposes, "
-            "means over chosen axes, several inputs and outputs, one of each in float32."
+            "grouped, dilated and strided convolutions, a depth multiplier, broadcasts, uneven padding, splits, "
+            "transposes, means over chosen axes, several inputs and outputs, one of each in float32."
         ),
         weights=f"random (normal by fan-in, seed {SEED}): not trained",
         seed=SEED,

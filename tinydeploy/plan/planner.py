@@ -15,7 +15,7 @@ from tinydeploy.plan import solver as cp_sat
 from tinydeploy.plan.order import best_order, reordered
 from tinydeploy.plan.problem import MemoryOf, build_problem, stated_memory
 from tinydeploy.plan.program import plan_rows
-from tinydeploy.plan.types import ALIGNMENT, Execution, Peak, Placement, Plan, Problem
+from tinydeploy.plan.types import ALIGNMENT, Execution, Occupied, Peak, Placement, Plan, Problem
 from tinydeploy.plan.validate import validate
 
 Solver = Literal["auto", "builtin", "cp-sat"]
@@ -82,6 +82,11 @@ def _plan_whole(model: Model, kept: tuple[int, ...], in_place: bool, solver: Sol
         live_bytes=live,
         scratch_offsets={b.scratch_of: placed.offsets[b.id] for b in problem.buffers if b.scratch_of is not None},
         kept=kept,
+        occupied=tuple(
+            Occupied(b.id, placed.offsets[b.id], size, first, end)
+            for b in problem.buffers
+            for first, end, size in b.pieces
+        ),
     )
 
 

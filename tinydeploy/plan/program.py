@@ -18,6 +18,7 @@ from tinydeploy.plan.types import (
     ROW_ALIGNMENT,
     Buffer,
     Execution,
+    Occupied,
     Peak,
     Placement,
     Plan,
@@ -213,7 +214,21 @@ class _Assembly:
             segments=tuple(self.segments),
             fed=fed,
             kept=kept,
+            occupied=self._occupied(buffers, home),
         )
+
+    def _occupied(self, buffers: Sequence[Buffer], home: dict[int, int]) -> tuple[Occupied, ...]:
+        scratch = {b.scratch_of: b.id for b in buffers if b.scratch_of is not None}
+        found = []
+        for body, at in zip(self.layout.bodies, self.layout.arrangement.offsets, strict=True):
+            if body.key[0] == SCRATCH:
+                buffer = scratch[self.schedule.actors[body.key[1]].operator]
+            else:
+                buffer = home[body.key[0]]
+            for box in body.boxes:
+                first, end = self.step_of[box.first], self.step_of[box.end - 1] + 1
+                found.append(Occupied(buffer, at + box.offset, box.bytes, first, end))
+        return tuple(found)
 
     def _place(self, index: int, home: dict[int, int], first: int, end: int) -> Placement:
         view = self.graph.views[index]

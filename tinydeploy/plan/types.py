@@ -152,6 +152,20 @@ class Peak:
 
 
 @dataclass(frozen=True)
+class Occupied:
+    """For a picture: `bytes` at `offset` of the arena that a buffer uses in steps `[first, end)`.
+
+    A row that is given up early, or one slot of a ring, is a piece of its own; rows that come and go together are one.
+    """
+
+    buffer: int
+    offset: int
+    bytes: int
+    first: int
+    end: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """The program, each buffer's offset (`offsets[buffer id]`), each tensor's place, and the proof.
 
@@ -175,6 +189,7 @@ class Plan:
     segments: tuple[Segment, ...] = ()
     fed: tuple[int, ...] = ()
     kept: tuple[int, ...] = ()
+    occupied: tuple[Occupied, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,24 @@ def test_all_products_of_a_weight_and_a_value(bias: bool) -> None:
     assert_agrees(cases)
 
 
+@pytest.mark.parametrize("opcode", ["RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"])
+def test_long_axes_are_resized_with_the_reference_s_rounding(opcode: str) -> None:
+    """Places far from 0, where a scale that is rounded otherwise is an element off."""
+    rng = np.random.default_rng(zlib.crc32(opcode.encode()))
+    cases = []
+    for i in range(24):
+        rows, size = int(rng.integers(2, 500)), (int(rng.integers(1, 700)), 1)
+        fields = ({"align_corners": True}, {"half_pixel_centers": True}, {})[i % 3]
+        data = writer.resize(opcode, (1, rows, 1, 1), size, **fields)
+        try:
+            single_operator(data)
+        except UnsupportedModelError:
+            continue  # the reference reads behind its input
+        cases.append(HostCase(data, random_inputs(data, rng), ROWS))
+    assert len(cases) >= 16
+    assert_agrees(cases)
+
+
 def test_no_opcode_is_left_out() -> None:
     tested = {single_operator(make(np.random.default_rng(1)))[1].opcode for make in MAKERS.values()}
     assert tested == {kind.opcode for kind in kinds() if kind.runs}

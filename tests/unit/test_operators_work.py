@@ -10,6 +10,7 @@ from tinydeploy.ir import Model, Operator
 from tinydeploy.operators.base import Memory, OperatorKind, Window, Work
 from tinydeploy.operators.elementwise import pair_walk
 from tinydeploy.operators.registry import kind_of
+from tinydeploy.operators.transposed import phases
 from tinydeploy.tflite import parse_model
 
 
@@ -49,6 +50,12 @@ def window(data: bytes) -> Window | None:
         (writer.concatenation(), 0),
         (writer.pad(), 0),
         (writer.transpose(), 0),
+        (writer.extreme("MINIMUM", (1, 4, 4, 3), (3,)), 48),
+        (writer.resize("RESIZE_BILINEAR", (1, 4, 5, 3), (8, 10)), 3 * 8 * 10 * 3),
+        (writer.resize("RESIZE_NEAREST_NEIGHBOR"), 0),
+        (writer.slice_of(), 0),
+        (writer.strided_slice(), 0),
+        (writer.parts("SPLIT", (4,), [(2,), (2,)], axis=0), 0),
     ],
 )
 def test_operations_without_multiply_accumulates(data: bytes, ops: int) -> None:
@@ -127,3 +134,67 @@ def test_the_walk_over_two_inputs_is_numpys_broadcasting(a: tuple[int, ...], b: 
 def test_equal_shapes_are_walked_as_one_run() -> None:
     walk = pair_walk((2, 3, 4, 5), (2, 3, 4, 5), (2, 3, 4, 5))
     assert (walk.outer, walk.columns, walk.depth) == (((6, 1, 1),), 1, 20)
+
+
+def test_the_rows_that_a_transposed_convolution_gathers() -> None:
+    """k = 3, s = 2, SAME: row y of the output meets the taps ky = y + pad − 2·iy in [0, 3), with pad = 0."""
+    model, op, kind = parts(writer.transpose_conv((1, 3, 3, 2), kernel=(3, 3), stride=(2, 2)))
+    rows = kind.rows(model, op)
+    assert rows is not None
+    assert dict(rows.reads) == {2: ((0, 1), (0, 1), (0, 2), (1, 2), (1, 3), (2, 3))}
+    # of two images, with a stride above the kernel: some output rows meet nothing
+    model, op, kind = parts(writer.transpose_conv((2, 2, 1, 1), 1, (1, 1), (3, 1), "VALID"))
+    rows = kind.rows(model, op)
+    assert rows is not None
+    assert dict(rows.reads) == {
+        2: ((0, 1), (1, 1), (1, 1), (1, 2), (2, 2), (2, 2), (2, 3), (3, 3), (3, 3), (3, 4), (4, 4), (4, 4))
+    }
+
+
+def test_the_weights_of_a_phase_are_a_convolution_of_their_own() -> None:
+    weights = np.arange(12, dtype=np.int8).reshape(1, 3, 4, 1)  # row ky, column kx: 4·ky + kx
+    found = [part[0, :, :, 0].tolist() for part in phases(weights, 2, 3)]
+    assert found == [[[11, 8], [3, 0]], [[9], [1]], [[10], [2]], [[7, 4]], [[5]], [[6]]]
+
+
+def test_the_rows_that_resizing_reads() -> None:
+    model, op, kind = parts(writer.resize("RESIZE_BILINEAR", (1, 2, 2, 1), (4, 4), half_pixel_centers=True))
+    rows = kind.rows(model, op)  # places −1/4, 1/4, 3/4, 5/4
+    assert rows is not None and dict(rows.reads) == {0: ((0, 1), (0, 2), (0, 2), (1, 2))}
+    model, op, kind = parts(writer.resize("RESIZE_NEAREST_NEIGHBOR", (2, 3, 2, 1), (2, 2)))
+    rows = kind.rows(model, op)  # places 0, 3/2
+    assert rows is not None and dict(rows.reads) == {0: ((0, 1), (1, 2), (3, 4), (4, 5))}
+
+
+@pytest.mark.parametrize(
+    "data, reads",
+    [
+        # columns and channels: row by row
+        (writer.slice_of((1, 3, 4, 5), (0, 1, 2, 3), (1, 2, 1, 2)), ((1, 2), (2, 3))),
+        (
+            writer.strided_slice((1, 5, 2, 1), (0,) * 4, (1, 5, 2, 1), (1, 2, 1, 1), (1, 3, 2, 1)),
+            ((0, 1), (2, 3), (4, 5)),
+        ),
+        # backwards: all rows are there from the start
+        (writer.strided_slice((2, 2), (1, 0), (-9, 2), (-1, 1), (2, 2)), ((0, 2), (0, 2))),
+        # one output row is made of several input rows
+        (writer.transpose((1, 2, 3, 4), (0, 2, 1, 3)), ((0, 2), (0, 2), (0, 2))),
+        # columns and channels change places inside each row
+        (writer.transpose((1, 2, 3, 4), (0, 1, 3, 2)), ((0, 1), (1, 2))),
+        # the same rows for every part
+        (writer.parts("SPLIT", (1, 2, 3, 4), [(1, 2, 3, 2)] * 2, axis=3), ((0, 1), (1, 2))),
+        # parts one behind the other
+        (writer.parts("SPLIT", (1, 2, 3, 4), [(1, 1, 3, 4)] * 2, axis=1), None),
+    ],
+)
+def test_the_rows_that_a_slice_is_made_of(data: bytes, reads: object) -> None:
+    model, op, kind = parts(data)
+    rows = kind.rows(model, op)
+    assert (None if rows is None else next(iter(rows.reads.values()))) == reads
+    across = data == writer.transpose((1, 2, 3, 4), (0, 2, 1, 3))
+    assert rows is None or bool(rows.solid) == across
+
+
+def test_a_split_of_channels_is_a_window_of_one() -> None:
+    assert window(writer.parts("SPLIT", (1, 2, 3, 4), [(1, 2, 3, 2)] * 2, axis=3)) == Window(1, 1)
+    assert window(writer.parts("SPLIT", (1, 2, 4, 3), [(1, 2, 2, 3)] * 2, axis=2)) is None

@@ -62,7 +62,8 @@ class _Resize(OperatorKind):
 
     def rows(self, model: Model, op: Operator) -> Rows | None:
         source, output = model.tensor(op.inputs[0]), model.output_of(op)
-        if not isinstance(op.attrs, ResizeAttrs) or len(source.shape) != 4 or len(output.shape) != 4:
+        ranks = len(source.shape), len(output.shape)
+        if not isinstance(op.attrs, ResizeAttrs) or ranks != (4, 4) or min(*source.shape, *output.shape) < 1:
             return None
         images, in_h = source.shape[:2]
         spans = self._spans(op.attrs, in_h, output.shape[1])

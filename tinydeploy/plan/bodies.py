@@ -108,8 +108,12 @@ def _orders(bodies: Sequence[Body]) -> list[list[int]]:
     end = [max(x.end for x in b.boxes) for b in bodies]
     area = [sum(x.bytes * (x.end - x.first) for x in b.boxes) for b in bodies]
     several = [len(b.boxes) > 1 for b in bodies]
+    live = live_bytes(bodies, max(end))
+    crowd = [max(int(live[x.first : x.end].max(initial=0)) for x in b.boxes) for b in bodies]
     indices = range(len(bodies))
     orders = [
+        sorted(indices, key=lambda i: (-crowd[i], -size[i], first[i], i)),
+        sorted(indices, key=lambda i: (-several[i], -crowd[i], -area[i], first[i], i)),
         sorted(indices, key=lambda i: (-size[i], first[i], i)),
         sorted(indices, key=lambda i: (-several[i], -size[i], first[i], i)),
         sorted(indices, key=lambda i: (-several[i], -area[i] if several[i] else 0, first[i], -size[i], i)),

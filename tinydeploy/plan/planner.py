@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Literal, get_args
@@ -12,7 +12,7 @@ from tinydeploy.ir import Model
 from tinydeploy.operators.base import rows_of
 from tinydeploy.plan import placement
 from tinydeploy.plan import solver as cp_sat
-from tinydeploy.plan.order import best_order, reordered
+from tinydeploy.plan.order import orders, reordered
 from tinydeploy.plan.problem import MemoryOf, build_problem, stated_memory
 from tinydeploy.plan.program import plan_rows
 from tinydeploy.plan.types import ALIGNMENT, Execution, Occupied, Peak, Placement, Plan, Problem
@@ -28,13 +28,15 @@ def make_plan(
     fed: Sequence[int] = (),
     kept: Sequence[int] = (),
     in_place: bool = True,
+    cut_after: Collection[int] = (),
     solver: Solver = "auto",
     memory_of: MemoryOf = stated_memory,
 ) -> Plan:
     """The plan for `model`. Deterministic, and checked by the validator.
 
     `execution` is explained in plan/types.py. `fed`: inputs (tensor indices) that the application hands over row by
-    row. `kept`: tensors that stay readable to the end, beside the model's outputs.
+    row. `kept`: tensors that stay readable to the end, beside the model's outputs. `cut_after`: operators after which
+    no other takes turns with those before.
 
     Operators run in the order with the least peak that is found. Where rows save nothing, tensors are whole.
 
@@ -48,25 +50,31 @@ def make_plan(
         raise UsageError(f"unknown solver '{solver}'", hint=f"one of: {', '.join(get_args(Solver))}")
     if execution not in get_args(Execution):
         raise UsageError(f"unknown execution '{execution}'", hint=f"one of: {', '.join(get_args(Execution))}")
-    if execution == "whole":
-        if fed:
-            raise UsageError("an input can be fed by rows only where rows are planned: not with whole tensors")
-        plan = _plan_whole(model, tuple(kept), in_place, solver, memory_of)
-    else:
-        plan = plan_rows(model, execution, fed=fed, kept=kept, in_place=in_place, memory_of=memory_of)
-        if not fed:
-            whole = _plan_whole(model, tuple(kept), in_place, "builtin", memory_of)
-            plan = whole if whole.arena_bytes <= plan.arena_bytes else plan
+    if execution == "whole" and fed:
+        raise UsageError("an input can be fed by rows only where rows are planned: not with whole tensors")
+    wanted = replace(model, outputs=tuple(dict.fromkeys((*model.outputs, *kept))))
+    offered = orders(wanted, in_place=in_place, memory_of=memory_of)
+    least = min(offered, key=lambda order: order.peak_bytes)
+    plan = None
+    if not fed:
+        whole = reordered(wanted, least.order)
+        plan = replace(
+            _plan_whole(whole, in_place, solver if execution == "whole" else "builtin", memory_of), kept=tuple(kept)
+        )
+    if execution != "whole":
+        by_rows = plan_rows(
+            model, execution, offered, fed=fed, kept=kept, in_place=in_place, cut_after=cut_after, memory_of=memory_of
+        )
+        if plan is None or by_rows.arena_bytes < plan.arena_bytes:
+            plan = by_rows
+    assert plan is not None  # whole tensors, or rows, or both were planned
     validate(model, plan, memory_of=memory_of)
     return plan
 
 
-def _plan_whole(model: Model, kept: tuple[int, ...], in_place: bool, solver: Solver, memory_of: MemoryOf) -> Plan:
-    """Whole tensors in one arena, operators in the order with the least peak."""
-    wanted = replace(model, outputs=tuple(dict.fromkeys((*model.outputs, *kept))))
-    order = best_order(wanted, in_place=in_place, memory_of=memory_of)
-    wanted = reordered(wanted, order.order)
-    problem = build_problem(wanted, in_place=in_place, memory_of=memory_of)
+def _plan_whole(model: Model, in_place: bool, solver: Solver, memory_of: MemoryOf) -> Plan:
+    """Whole tensors in one arena."""
+    problem = build_problem(model, in_place=in_place, memory_of=memory_of)
     placed = placement.place(problem.buffers)
     if solver == "cp-sat" or (solver == "auto" and not placed.proof.optimal and cp_sat.available()):
         placed = cp_sat.improve(problem.buffers, placed)
@@ -81,7 +89,6 @@ def _plan_whole(model: Model, kept: tuple[int, ...], in_place: bool, solver: Sol
         peak=_peak(problem, live),
         live_bytes=live,
         scratch_offsets={b.scratch_of: placed.offsets[b.id] for b in problem.buffers if b.scratch_of is not None},
-        kept=kept,
         occupied=tuple(
             Occupied(b.id, placed.offsets[b.id], size, first, end)
             for b in problem.buffers

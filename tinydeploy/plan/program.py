@@ -9,7 +9,7 @@ from tinydeploy.ir import Model
 from tinydeploy.operators.base import rows_of
 from tinydeploy.plan.bodies import Box, live_bytes
 from tinydeploy.plan.layout import SCRATCH, Layout, Lives, lay_out, lives_of, runs
-from tinydeploy.plan.order import orders
+from tinydeploy.plan.order import Order
 from tinydeploy.plan.problem import MemoryOf, stated_memory
 from tinydeploy.plan.rows import RowGraph, build_rows
 from tinydeploy.plan.schedule import EFFORT, Schedule, floor_bytes, one_by_one, streamed
@@ -33,6 +33,7 @@ from tinydeploy.plan.types import (
 def plan_rows(
     model: Model,
     execution: Execution,
+    offered: Sequence[Order],
     *,
     fed: Sequence[int] = (),
     kept: Sequence[int] = (),
@@ -42,19 +43,21 @@ def plan_rows(
 ) -> Plan:
     """The plan for `overlap` or `streamed`, not yet validated. Deterministic.
 
-    `cut_after`: operators after which no other may take turns with those before. Of the orders that `orders` offers
-    the one whose schedule has the least peak is laid out.
+    `cut_after`: operators after which no other may take turns with those before. Of the orders `offered`, the first of
+    which is the model's own, the one whose schedule has the least peak is laid out.
     """
-    offered = orders(model, in_place=in_place, memory_of=memory_of)
-    tried: list[tuple[Sequence[int], RowGraph, Schedule]] = []
+    best: tuple[tuple[int, ...], RowGraph, Schedule] | None = None
     for candidate in offered:
+        below = None if best is None else best[2].peak_bytes
         graph = build_rows(model, candidate.order, fed=fed, kept=kept, in_place=in_place, memory_of=memory_of)
         if execution == "overlap":
-            schedule = one_by_one(graph)
+            found: Schedule | None = one_by_one(graph)
         else:
-            schedule = streamed(graph, EFFORT // len(offered), cut_after)
-        tried.append((candidate.order, graph, schedule))
-    order, graph, schedule = min(tried, key=lambda each: each[2].peak_bytes)
+            found = streamed(graph, EFFORT // len(offered), cut_after, below)
+        if found is not None and (below is None or found.peak_bytes < below):
+            best = candidate.order, graph, found
+    assert best is not None  # the first had no limit
+    order, graph, schedule = best
     lives = lives_of(graph, schedule)
     layout = lay_out(graph, schedule, lives)
     return _Assembly(model, order, graph, schedule, lives, layout).plan(execution, tuple(fed), tuple(kept))

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from tinydeploy.plan.rows import Actor, RowGraph
 
-EFFORT = 300_000  # row steps that may be gone through in the search for cuts: about a second in CPython
+EFFORT = 200_000  # row steps that may be gone through in the search for cuts: about a second in CPython
 
 Tick = tuple[int, int]
 """(actor's position, row step): the unit of a program's time."""
@@ -41,14 +41,17 @@ def one_by_one(graph: RowGraph) -> Schedule:
     return search.schedule(cuts)
 
 
-def streamed(graph: RowGraph, effort: int = EFFORT, cut_after: Collection[int] = ()) -> Schedule:
-    """Segments with the least peak; among those the fewest calls.
+def streamed(
+    graph: RowGraph, effort: int = EFFORT, cut_after: Collection[int] = (), below: int | None = None
+) -> Schedule | None:
+    """Segments with the least peak; among those the fewest calls. None where the peak would not be under `below`.
 
     `cut_after`: operators after which a segment ends, whether that is good or not.
     """
     search = _Search(graph, effort)
     forced = [i + 1 for i, actor in enumerate(graph.actors) if actor.operator in cut_after]
-    return search.schedule(search.cuts(forced))
+    cuts = search.cuts(forced, below)
+    return None if cuts is None else search.schedule(cuts)
 
 
 def floor_bytes(graph: RowGraph) -> int:
@@ -137,14 +140,17 @@ class _Search:
 
     # -- the cuts
 
-    def cuts(self, forced: Sequence[int] = ()) -> list[int]:
-        """Where segments begin: least peak first, then fewest calls; at `forced` places in any case."""
+    def cuts(self, forced: Sequence[int], below: int | None) -> list[int] | None:
+        """Where segments begin: least peak first, then fewest calls; at `forced` places in any case.
+
+        None where no peak under `below` was found.
+        """
         n = self.count
         farthest = [next((cut for cut in forced if cut > i), n) for i in range(n)]
         to_end = [0] * (n + 1)  # the peak of going on one operator after the other
         for i in reversed(range(n)):
             to_end[i] = max(to_end[i + 1], self.peak(i, i + 1, None) or 0)
-        limit = to_end[0]
+        limit = to_end[0] if below is None else min(to_end[0], below)
         best = [limit + 1] * (n + 1)
         best[0] = 0
         queue = [(0, 0)]
@@ -162,7 +168,7 @@ class _Search:
                     best[j] = max(reached, length)
                     heapq.heappush(queue, (best[j], j))
                     limit = min(limit, max(best[j], to_end[j]))
-        return self._fewest_calls(limit)
+        return None if below is not None and limit >= below else self._fewest_calls(limit)
 
     def _fewest_calls(self, limit: int) -> list[int]:
         """The path of segments within the limit that makes the fewest calls."""

@@ -25,7 +25,8 @@ from heapq import heappop, heappush
 from tinydeploy.plan.liveness import Graph, bits
 
 TURN_VISITS = 1_000  # of one direction before the other has its turn
-TRIES = 6  # at other ceilings, where the exact search has not finished
+BEAM_SHARE = 8  # of the visits allowed is what one beam may take
+TRIES = 4  # at other ceilings, where the exact search has not finished
 TRY_SHARE = 10  # of the visits allowed is what one try may take
 
 
@@ -43,7 +44,8 @@ class Found:
 def settle(graph: Graph, limit: int, ceiling: int, visits: int) -> Found:
     """An order with the least peak, if that is below the limit; peaks up to `ceiling` are all as good.
 
-    When the visits are used up, a few more tries at ceilings in between: a generous one is met or refuted quickly.
+    When the visits are used up, a beam from either end, and then a few tries at ceilings between the bound and the
+    best order: a generous one is met, and a tight one refuted, quickly.
     """
     exact = _Search(graph, ceiling, limit, visits)
     end = exact.run()
@@ -54,6 +56,13 @@ def settle(graph: Graph, limit: int, ceiling: int, visits: int) -> Found:
     if end is End.MET:
         return replace(best, order=exact.order, peak_bytes=max(graph.steps(exact.order)[0]))
     low = exact.ceiling
+    for forward in (True, False):
+        side = _Side(graph, forward=forward)
+        order = side.beam(low, visits // BEAM_SHARE)
+        peak = max(graph.steps(order)[0])
+        best = replace(best, visits=best.visits + side.visits)
+        if peak < best.peak_bytes:
+            best = replace(best, order=order, peak_bytes=peak)
     for _ in range(TRIES):
         middle = (low + best.peak_bytes) // 2
         if not low < middle < best.peak_bytes:
@@ -155,6 +164,36 @@ class _Side:
                 heappush(self.held_back, (cost, self.count, depth - 1, beyond, placed, ready, v))
         return True
 
+    def beam(self, ceiling: int, visits: int) -> tuple[int, ...]:
+        """An order found level by level: sets with the lowest peak so far are kept, then those with the fewest bytes.
+
+        As many as the visits allow, on each level. Peaks up to `ceiling` are all as good.
+        """
+        last = self.visits + visits
+        near = self.near[0]
+        level = [(ceiling, near[1], 0, near[3], near[4])]
+        levels: list[dict[int, tuple[int, int, int, int, int, int]]] = []
+        for depth in range(self.graph.count):
+            stop = self.visits + (last - self.visits) // (self.graph.count - depth)
+            found: dict[int, tuple[int, int, int, int, int, int]] = {}
+            for peak, live, _, placed, ready in level:
+                if found and self.visits >= stop:
+                    break
+                for cost, beyond, v in self._moves(placed, ready, live, peak):
+                    new = placed | 1 << v
+                    height = max(peak, cost)
+                    if new not in found or height < found[new][0]:
+                        found[new] = (height, beyond, len(found), new, self._ready(new, ready, v), v)
+            levels.append(found)
+            level = sorted(entry[:5] for entry in found.values())
+        order = []
+        placed = self.graph.everything
+        for found in reversed(levels):
+            v = found[placed][5]
+            order.append(v)
+            placed ^= 1 << v
+        return tuple(reversed(order) if self.forward else order)
+
     def cheapest_held_back(self) -> int:
         """The lowest ceiling under which there is more to see."""
         return self.held_back[0][0]
@@ -197,12 +236,16 @@ class _Side:
         if new in self.came_from:
             return
         self.came_from[new] = (placed, v)
+        self.count += 1
+        heappush(self.near, (depth, live, self.count, new, self._ready(new, ready, v)))
+
+    def _ready(self, placed: int, ready: int, v: int) -> int:
+        """What can be placed next once v has been placed, too; `ready` is what could before."""
         ready &= ~(1 << v)
         for w in bits(self.frees[v]):
-            if not self.waits_for[w] & ~new:
+            if not self.waits_for[w] & ~placed:
                 ready |= 1 << w
-        self.count += 1
-        heappush(self.near, (depth, live, self.count, new, ready))
+        return ready
 
     def _settle(self, placed: int, live: int, goal: int) -> None:
         """Start afresh, for `goal`, from the set with the fewest bytes alive between the root and `placed`.

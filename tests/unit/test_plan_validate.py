@@ -177,11 +177,11 @@ def test_scratch_that_is_missing_too_small_or_in_the_way() -> None:
 
     with pytest.raises(PlanInvalidError, match="needs 32 bytes of scratch and has none"):
         validate(model, wants(0), memory_of=lambda m, op: Memory(scratch_bytes=32))
-    with pytest.raises(PlanInvalidError, match=r"needs 31 bytes of scratch, its buffer has another size"):
+    with pytest.raises(PlanInvalidError, match=r"needs 31 bytes of scratch, its buffer has fewer"):
         validate(model, wants(30), memory_of=lambda m, op: Memory(scratch_bytes=31))
     plan = wants(32)
     onto = replace(plan, arena_bytes=128, scratch_offsets={0: plan.placements[y].offset})
-    with pytest.raises(PlanInvalidError, match=r"scratch of operator 0 \(CONV_2D\) overlaps tensor 1 't1'"):
+    with pytest.raises(PlanInvalidError, match=r"scratch of operator 0 \(CONV_2D\) is lost within its step.*'t1'"):
         validate(model, onto, memory_of=lambda m, op: Memory(scratch_bytes=32))
 
 
@@ -204,7 +204,7 @@ def test_the_validator_loads_nothing_of_the_planner() -> None:
         "package.__path__ = [str(pathlib.Path(tinydeploy.__file__).parent / 'plan')]\n"
         "sys.modules['tinydeploy.plan'] = package\n"
         "import tinydeploy.plan.validate\n"
-        "print(sorted(m.rsplit('.', 1)[1] for m in sys.modules if m.startswith('tinydeploy.plan.')))\n"
+        "print(sorted({m.split('.')[2] for m in sys.modules if m.startswith('tinydeploy.plan.')}))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['types', 'validate']"

@@ -77,12 +77,15 @@ class Rows:
     has one step for each input row, writes in the last one alone, and keeps `accumulator_bytes` from its first step
     to its last.
     `solid`: input positions whose rows the kernel reads across, so that they must lie one behind the other.
+    `one_at_a_time`: a step calls several kernels, each of which goes through all the rows that it is given, so that
+    row steps are in order only when they are called one by one.
     """
 
     reads: Mapping[int, tuple[Span, ...]]
     writes: tuple[Span, ...]
     accumulator_bytes: int = 0
     solid: frozenset[int] = frozenset()
+    one_at_a_time: bool = False
 
 
 @dataclass(frozen=True)

@@ -205,7 +205,7 @@ class Concatenation(OperatorKind):
             if part.runs[0] * part.runs[1] * part.tensor.dtype.bytes != row_bytes:
                 reads[position] = ((0, rows),) * count
                 solid.add(position)
-        return Rows(reads, one_by_one(count), solid=frozenset(solid))
+        return Rows(reads, one_by_one(count), solid=frozenset(solid), one_at_a_time=True)
 
     def emit(self, model: Model, op: Operator) -> tuple[KernelCall, ...]:
         output = model.output_of(op)

@@ -14,7 +14,7 @@ from tinydeploy.plan.liveness import Graph, bits, graph_of
 from tinydeploy.plan.order_search import settle
 from tinydeploy.plan.problem import MemoryOf, stated_memory
 
-ORDER_VISITS = 450_000  # of the exact search; order_search.py says what a visit is and what comes after
+ORDER_VISITS = 100_000  # of the exact search; order_search.py says what a visit is and what comes after
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ class _Assembly:
         previous = -1
         for t, (a, row) in enumerate(ticks):
             actor = actors[a]
-            if a == previous:
+            if a == previous and not actor.one_at_a_time:
                 step = self.steps[-1]
                 self.steps[-1] = Step(step.operator, step.first_row, self._end(a, row), feeds=step.feeds)
                 self.ticks_of[-1] = (self.ticks_of[-1][0], t + 1)

@@ -47,7 +47,7 @@ class Actor:
 
     `over`: stores of which an output row may lie over the row that the same step reads. `solid`: stores whose rows must
     lie one behind the other. `scratch_bytes` are needed in each step; with `carries` they hold sums from the first
-    step to the last.
+    step to the last. `one_at_a_time`: no call may go through several row steps.
     """
 
     operator: int
@@ -57,6 +57,7 @@ class Actor:
     writes: Reads
     scratch_bytes: int = 0
     carries: bool = False
+    one_at_a_time: bool = False
     over: frozenset[int] = frozenset()
     solid: frozenset[int] = frozenset()
     by_rows: bool = True
@@ -177,6 +178,7 @@ class _Builder:
             tuple(writes),
             told.accumulator_bytes or memory.scratch_bytes,
             told.accumulator_bytes > 0,
+            told.one_at_a_time,
             self._over(op, told, memory.in_place) if self.in_place else frozenset(),
             frozenset(self.views[op.inputs[p]].store for p in (whole.reads if rows is None else rows.solid)),
             rows is not None,
@@ -240,7 +242,7 @@ def build_rows(
             waiting.remove(tensor)
         kind = kind_of(op.opcode)
         rows = kind.rows(model, op) if kind is not None else None
-        if rows is not None and rows.accumulator_bytes:
+        if rows is not None and (rows.accumulator_bytes or rows.one_at_a_time):
             alone[len(actors)] = builder.actor(op, None)
         actors.append(builder.actor(op, rows))
     actors += [builder.feed(tensor) for tensor in waiting]  # nobody reads it, but the application hands it over

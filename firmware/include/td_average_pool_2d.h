@@ -15,6 +15,14 @@ typedef td_pool_2d_t td_average_pool_2d_t;
 void td_average_pool_2d(const td_average_pool_2d_t *op, uint8_t *arena, const td_tensor_t *in, const td_tensor_t *out,
                         int32_t first_row, int32_t end_row, const int8_t **window);
 
+/* Of one output row: the window's input rows in order, added up in `sums`: an int32_t for each output element. The
+ * last one makes the output. */
+typedef td_pool_2d_t td_average_pool_2d_accumulate_t;
+
+void td_average_pool_2d_accumulate(const td_average_pool_2d_accumulate_t *op, uint8_t *arena, const td_tensor_t *in,
+                                   const td_tensor_t *out, const td_tensor_t *sums, int32_t first_row,
+                                   int32_t end_row);
+
 #ifdef __cplusplus
 }
 #endif

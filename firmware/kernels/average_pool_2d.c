@@ -1,5 +1,10 @@
-/* AVERAGE_POOL_2D by rows: four channels of a column at a time, one division for each output element. */
+/* AVERAGE_POOL_2D: by rows of the output, or adding rows of the input up as they come. One division for each output
+ * element. */
 #include "td_average_pool_2d.h"
+
+#include <string.h>
+
+#include "td_columns.h"
 #include "td_pool_window.h"
 
 static int8_t average(const td_pool_2d_t *op, int32_t sum, int32_t count)
@@ -14,28 +19,19 @@ static void one_column(const td_pool_2d_t *op, const int8_t *const *window, int3
     const int32_t channels = op->channels, count = rows * (end - first);
     int32_t c = 0;
     for (; c + 3 < channels; c += 4) {
-        int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+        int32_t sums[4] = { 0, 0, 0, 0 };
         for (int32_t k = 0; k < rows; ++k) {
-            const int8_t *v = window[k] + first * channels + c;
-            for (int32_t n = end - first; n > 0; --n, v += channels) {
-                s0 += v[0];
-                s1 += v[1];
-                s2 += v[2];
-                s3 += v[3];
-            }
+            td_add_four(sums, window[k] + first * channels + c, end - first, channels);
         }
-        out[c] = average(op, s0, count);
-        out[c + 1] = average(op, s1, count);
-        out[c + 2] = average(op, s2, count);
-        out[c + 3] = average(op, s3, count);
+        out[c] = average(op, sums[0], count);
+        out[c + 1] = average(op, sums[1], count);
+        out[c + 2] = average(op, sums[2], count);
+        out[c + 3] = average(op, sums[3], count);
     }
     for (; c < channels; ++c) {
         int32_t sum = 0;
         for (int32_t k = 0; k < rows; ++k) {
-            const int8_t *v = window[k] + first * channels + c;
-            for (int32_t n = end - first; n > 0; --n, v += channels) {
-                sum += *v;
-            }
+            td_add_one(&sum, window[k] + first * channels + c, end - first, channels);
         }
         out[c] = average(op, sum, count);
     }
@@ -51,6 +47,36 @@ void td_average_pool_2d(const td_average_pool_2d_t *op, uint8_t *arena, const td
             int32_t end;
             const int32_t first = td_pool_columns(op, x, &end);
             one_column(op, window, rows, first, end, to);
+        }
+    }
+}
+
+void td_average_pool_2d_accumulate(const td_average_pool_2d_accumulate_t *op, uint8_t *arena, const td_tensor_t *in,
+                                   const td_tensor_t *out, const td_tensor_t *sums, int32_t first_row, int32_t end_row)
+{
+    const int32_t channels = op->channels, rows = td_pool_end(op, -op->pad_top);
+    int32_t *const all = (int32_t *)(void *)td_row(arena, sums, 0);
+    if (first_row == 0) {
+        memset(all, 0, (size_t)(op->out_w * channels) * sizeof *all);
+    }
+    for (int32_t row = first_row; row < end_row; ++row) {
+        const int8_t *from = (const int8_t *)td_row(arena, in, row);
+        int32_t *sum = all;
+        for (int32_t x = 0; x < op->out_w; ++x, sum += channels) {
+            int32_t end;
+            const int32_t first = td_pool_columns(op, x, &end);
+            td_add_columns(sum, from + first * channels, end - first, channels);
+        }
+    }
+    if (end_row == rows) {
+        int8_t *to = (int8_t *)td_row(arena, out, 0);
+        const int32_t *sum = all;
+        for (int32_t x = 0; x < op->out_w; ++x) {
+            int32_t end;
+            const int32_t first = td_pool_columns(op, x, &end), count = rows * (end - first);
+            for (int32_t c = 0; c < channels; ++c) {
+                *to++ = average(op, *sum++, count);
+            }
         }
     }
 }

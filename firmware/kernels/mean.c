@@ -1,5 +1,10 @@
-/* MEAN by rows of the output: four neighbours at a time where they lie side by side in the input. */
+/* MEAN: by rows of the output, or adding rows of the input up as they come. */
 #include "td_mean.h"
+
+#include <string.h>
+
+#include "td_columns.h"
+#include "td_reduction_walk.h"
 
 static int8_t finish(const td_mean_t *op, int32_t sum)
 {
@@ -9,32 +14,23 @@ static int8_t finish(const td_mean_t *op, int32_t sum)
 
 static void four(const td_mean_t *op, const int8_t *in, int8_t *out)
 {
-    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-    for (int32_t k = 0; k < op->reduce_outer; ++k) {
-        const int8_t *v = in + k * op->reduce_outer_step;
-        const int32_t step = op->reduce_inner_step;
-        for (int32_t n = op->reduce_inner; n > 0; --n, v += step) {
-            s0 += v[0];
-            s1 += v[1];
-            s2 += v[2];
-            s3 += v[3];
-        }
+    const td_reduction_t *walk = &op->walk;
+    int32_t sums[4] = { 0, 0, 0, 0 };
+    for (int32_t k = 0; k < walk->reduce_outer; ++k) {
+        td_add_four(sums, in + k * walk->reduce_outer_step, walk->reduce_inner, walk->reduce_inner_step);
     }
-    out[0] = finish(op, s0);
-    out[1] = finish(op, s1);
-    out[2] = finish(op, s2);
-    out[3] = finish(op, s3);
+    out[0] = finish(op, sums[0]);
+    out[1] = finish(op, sums[1]);
+    out[2] = finish(op, sums[2]);
+    out[3] = finish(op, sums[3]);
 }
 
 static int8_t one(const td_mean_t *op, const int8_t *in)
 {
+    const td_reduction_t *walk = &op->walk;
     int32_t sum = 0;
-    for (int32_t k = 0; k < op->reduce_outer; ++k) {
-        const int8_t *v = in + k * op->reduce_outer_step;
-        const int32_t step = op->reduce_inner_step;
-        for (int32_t n = op->reduce_inner; n > 0; --n, v += step) {
-            sum += *v;
-        }
+    for (int32_t k = 0; k < walk->reduce_outer; ++k) {
+        td_add_one(&sum, in + k * walk->reduce_outer_step, walk->reduce_inner, walk->reduce_inner_step);
     }
     return finish(op, sum);
 }
@@ -45,25 +41,35 @@ void td_mean(const td_mean_t *op, uint8_t *arena, const td_tensor_t *in, const t
     const int8_t *base = (const int8_t *)td_row(arena, in, 0);
     for (int32_t row = first_row; row < end_row; ++row) {
         int8_t *to = (int8_t *)td_row(arena, out, row);
-        int32_t i = row * op->row_elements / op->keep_inner;
-        int32_t j = row * op->row_elements - i * op->keep_inner;
-        int32_t left = op->row_elements;
-        while (left > 0) {
-            const int8_t *from = base + i * op->keep_outer_step + j * op->keep_inner_step;
-            if (op->keep_inner_step == 1 && left >= 4 && j + 4 <= op->keep_inner) {
-                four(op, from, to);
-                to += 4;
-                j += 4;
-                left -= 4;
+        td_reduction_at_t at = td_reduction_row(&op->walk, row);
+        while (at.left > 0) {
+            int32_t from;
+            const int32_t n = td_reduction_next(&op->walk, &at, &from);
+            if (n == 4) {
+                four(op, base + from, to);
             } else {
-                *to++ = one(op, from);
-                ++j;
-                --left;
+                *to = one(op, base + from);
             }
-            if (j == op->keep_inner) {
-                j = 0;
-                ++i;
-            }
+            to += n;
+        }
+    }
+}
+
+void td_mean_accumulate(const td_mean_accumulate_t *op, uint8_t *arena, const td_tensor_t *in, const td_tensor_t *out,
+                        const td_tensor_t *sums, int32_t first_row, int32_t end_row)
+{
+    const int32_t channels = op->walk.keep_inner;
+    int32_t *sum = (int32_t *)(void *)td_row(arena, sums, 0);
+    if (first_row == 0) {
+        memset(sum, 0, (size_t)channels * sizeof *sum);
+    }
+    for (int32_t row = first_row; row < end_row; ++row) {
+        td_add_columns(sum, (const int8_t *)td_row(arena, in, row), op->walk.reduce_inner, channels);
+    }
+    if (end_row == op->walk.reduce_outer) {
+        int8_t *to = (int8_t *)td_row(arena, out, 0);
+        for (int32_t c = 0; c < channels; ++c) {
+            to[c] = finish(op, sum[c]);
         }
     }
 }

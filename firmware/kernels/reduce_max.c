@@ -1,39 +1,28 @@
-/* REDUCE_MAX by rows of the output: four neighbours at a time where they lie side by side in the input. */
+/* REDUCE_MAX: by rows of the output, or taking rows of the input in as they come. */
 #include "td_reduce_max.h"
 
-static inline int32_t larger(int32_t a, int32_t b)
-{
-    return a > b ? a : b;
-}
+#include <string.h>
 
-static void four(const td_reduce_max_t *op, const int8_t *in, int8_t *out)
+#include "td_columns.h"
+#include "td_reduction_walk.h"
+
+static void four(const td_reduction_t *walk, const int8_t *in, int8_t *out)
 {
-    int32_t m0 = -128, m1 = -128, m2 = -128, m3 = -128;
-    for (int32_t k = 0; k < op->reduce_outer; ++k) {
-        const int8_t *v = in + k * op->reduce_outer_step;
-        const int32_t step = op->reduce_inner_step;
-        for (int32_t n = op->reduce_inner; n > 0; --n, v += step) {
-            m0 = larger(v[0], m0);
-            m1 = larger(v[1], m1);
-            m2 = larger(v[2], m2);
-            m3 = larger(v[3], m3);
-        }
+    int32_t most[4] = { -128, -128, -128, -128 };
+    for (int32_t k = 0; k < walk->reduce_outer; ++k) {
+        td_raise_four(most, in + k * walk->reduce_outer_step, walk->reduce_inner, walk->reduce_inner_step);
     }
-    out[0] = (int8_t)m0;
-    out[1] = (int8_t)m1;
-    out[2] = (int8_t)m2;
-    out[3] = (int8_t)m3;
+    out[0] = (int8_t)most[0];
+    out[1] = (int8_t)most[1];
+    out[2] = (int8_t)most[2];
+    out[3] = (int8_t)most[3];
 }
 
-static int8_t one(const td_reduce_max_t *op, const int8_t *in)
+static int8_t one(const td_reduction_t *walk, const int8_t *in)
 {
     int32_t most = -128;
-    for (int32_t k = 0; k < op->reduce_outer; ++k) {
-        const int8_t *v = in + k * op->reduce_outer_step;
-        const int32_t step = op->reduce_inner_step;
-        for (int32_t n = op->reduce_inner; n > 0; --n, v += step) {
-            most = larger(*v, most);
-        }
+    for (int32_t k = 0; k < walk->reduce_outer; ++k) {
+        td_raise_one(&most, in + k * walk->reduce_outer_step, walk->reduce_inner, walk->reduce_inner_step);
     }
     return (int8_t)most;
 }
@@ -44,25 +33,32 @@ void td_reduce_max(const td_reduce_max_t *op, uint8_t *arena, const td_tensor_t 
     const int8_t *base = (const int8_t *)td_row(arena, in, 0);
     for (int32_t row = first_row; row < end_row; ++row) {
         int8_t *to = (int8_t *)td_row(arena, out, row);
-        int32_t i = row * op->row_elements / op->keep_inner;
-        int32_t j = row * op->row_elements - i * op->keep_inner;
-        int32_t left = op->row_elements;
-        while (left > 0) {
-            const int8_t *from = base + i * op->keep_outer_step + j * op->keep_inner_step;
-            if (op->keep_inner_step == 1 && left >= 4 && j + 4 <= op->keep_inner) {
-                four(op, from, to);
-                to += 4;
-                j += 4;
-                left -= 4;
+        td_reduction_at_t at = td_reduction_row(&op->walk, row);
+        while (at.left > 0) {
+            int32_t from;
+            const int32_t n = td_reduction_next(&op->walk, &at, &from);
+            if (n == 4) {
+                four(&op->walk, base + from, to);
             } else {
-                *to++ = one(op, from);
-                ++j;
-                --left;
+                *to = one(&op->walk, base + from);
             }
-            if (j == op->keep_inner) {
-                j = 0;
-                ++i;
-            }
+            to += n;
         }
+    }
+}
+
+void td_reduce_max_accumulate(const td_reduce_max_accumulate_t *op, uint8_t *arena, const td_tensor_t *in,
+                              const td_tensor_t *out, const td_tensor_t *maxima, int32_t first_row, int32_t end_row)
+{
+    const int32_t channels = op->walk.keep_inner;
+    int8_t *most = (int8_t *)td_row(arena, maxima, 0);
+    if (first_row == 0) {
+        memset(most, -128, (size_t)channels);
+    }
+    for (int32_t row = first_row; row < end_row; ++row) {
+        td_raise_columns(most, (const int8_t *)td_row(arena, in, row), op->walk.reduce_inner, channels);
+    }
+    if (end_row == op->walk.reduce_outer) {
+        memcpy(td_row(arena, out, 0), most, (size_t)channels);
     }
 }

@@ -5,6 +5,12 @@
 #include "td_pool_2d.h"
 #include "td_window.h"
 
+/* The end of the input rows inside a window that starts at row `top`. */
+static inline int32_t td_pool_end(const td_pool_2d_t *op, int32_t top)
+{
+    return top + op->kernel_h < op->in_h ? top + op->kernel_h : op->in_h;
+}
+
 /* Points `window` at the input rows inside the window of output row `row`; returns how many there are. */
 static inline int32_t td_pool_rows(const td_pool_2d_t *op, uint8_t *arena, const td_tensor_t *in, int32_t row,
                                    const int8_t **window)
@@ -12,7 +18,7 @@ static inline int32_t td_pool_rows(const td_pool_2d_t *op, uint8_t *arena, const
     const int32_t image = row / op->out_h;
     const int32_t top = (row - image * op->out_h) * op->stride_h - op->pad_top;
     const int32_t first = top > 0 ? top : 0;
-    const int32_t end = top + op->kernel_h < op->in_h ? top + op->kernel_h : op->in_h;
+    const int32_t end = td_pool_end(op, top);
     td_fill_window(window, arena, in, NULL, image, op->in_h, first, end - first, 1);
     return end - first;
 }

@@ -36,8 +36,10 @@ _keepers: list[tempfile.TemporaryDirectory[str]] = []
 _GAP = 64
 _GARBAGE = 0x5A
 
-WHOLE, ROWS, RINGS, IN_PLACE = "whole", "rows", "rings", "in place"
-"""One call; one call for each row, the last row first; rings of as few rows as a row step needs; over an input."""
+WHOLE, ROWS, RINGS, TURNS, IN_PLACE = "whole", "rows", "rings", "turns", "in place"
+"""One call; one call for each row, the last row first; rings of as few rows as a row step needs; whole tensors by
+several row steps in each call; over an input."""
+_TURN = 3
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,8 @@ class _Program:
         self.number, self.case = number, case
         self.model, self.op, self.kind = single_operator(case.data)
         model, op = self.model, self.op
-        emitted = (self.kind.emit_rows if case.mode == RINGS else self.kind.emit)(model, op)
+        by_rows = case.mode in (RINGS, TURNS)
+        emitted = (self.kind.emit_rows if by_rows else self.kind.emit)(model, op)
         self.calls: tuple[KernelCall, ...] = emitted if isinstance(emitted, tuple) else (emitted,)
         assert len(model.inputs) == len(case.inputs)
         for index, array in zip(model.inputs, case.inputs, strict=True):
@@ -170,9 +173,11 @@ class _Program:
             assert array.shape == tensor.shape and array.dtype == np.dtype(tensor.dtype.label)
         self.given = b"".join(np.ascontiguousarray(a).tobytes() for a in case.inputs)
         self.spans: dict[int, list[Span]] = {}  # by tensor: the rows of each step, where it is kept in a ring
-        if case.mode == RINGS:
-            rows = self.kind.rows(model, op)
-            assert rows is not None and not rows.accumulator_bytes, "this operator does not go row by row"
+        rows = self.kind.rows(model, op) if by_rows else None
+        assert rows is not None or not by_rows, "this operator does not go row by row"
+        self.steps = len(rows.writes) if rows else 0
+        self.sums_bytes = rows.accumulator_bytes if rows else 0
+        if rows is not None and case.mode == RINGS:
             for position, spans in rows.reads.items():
                 if position not in rows.solid:
                     before = self.spans.get(op.inputs[position], spans)
@@ -188,6 +193,9 @@ class _Program:
                 continue
             self.offsets[index] = at
             at += -(-self._kept(index) // 16) * 16 + _GAP
+        self.sums = at
+        if self.sums_bytes:
+            at += -(-self.sums_bytes // 16) * 16 + _GAP
         self.arena = at
 
     def _rows(self, index: int) -> tuple[int, int]:
@@ -207,6 +215,9 @@ class _Program:
                 f"static const td_tensor_t t{n}_{index} = {{ .offset = {offset}, .row_bytes = {row_bytes}, "
                 f".ring_rows = {self.rings.get(index, rows)} }};"
             )
+        if self.sums_bytes:
+            place = f".offset = {self.sums}, .row_bytes = {self.sums_bytes}, .ring_rows = 1"
+            text.append(f"static const td_tensor_t sums_{n} = {{ {place} }};")
         for k, call in enumerate(self.calls):
             fields = []
             for name, value in call.table.items():
@@ -222,7 +233,8 @@ class _Program:
                 else:
                     fields.append(f".{name} = {c_integer(value)}")
             text.append(f"static const {call.function}_t o{n}_{k} = {{ {', '.join(fields)} }};")
-            arguments = [f"&o{n}_{k}", "arena", *(f"&t{n}_{t}" for t in (*call.inputs, call.output)), "first", "end"]
+            arguments = [f"&o{n}_{k}", "arena", *(f"&t{n}_{t}" for t in (*call.inputs, call.output))]
+            arguments += [f"&sums_{n}"] * call.accumulates + ["first", "end"]
             text.append(f"static void rows_{n}_{k}(uint8_t *arena, int32_t first, int32_t end)\n{{")
             if call.window_rows:
                 text.append(f"    const int8_t **window = malloc({call.window_rows} * sizeof *window);")
@@ -245,7 +257,7 @@ class _Program:
         for index in model.inputs:
             to = f"full_{index}" if index in self.rings else f"arena + {self.offsets[index]}"
             text.append(f"    give({to}, {model.tensor(index).bytes});")
-        spans = sorted({(self.offsets[i], self._kept(i)) for i in self.offsets})
+        spans = sorted({(self.offsets[i], self._kept(i)) for i in self.offsets} | {(self.sums, self.sums_bytes)})
         at = 0
         for offset, size in spans:
             text.append(f"    ASAN_POISON_MEMORY_REGION(arena + {at}, {offset - at});")
@@ -253,6 +265,11 @@ class _Program:
         text.append(f"    ASAN_POISON_MEMORY_REGION(arena + {at}, {self.arena - at});")
         if self.case.mode == RINGS:
             text += self._stream()
+        elif self.case.mode == TURNS:
+            text.append(f"    for (int32_t s = 0; s < {self.steps}; s += {_TURN}) {{")
+            end = f"s + {_TURN} < {self.steps} ? s + {_TURN} : {self.steps}"
+            text += [f"        rows_{n}_{k}(arena, s, {end});" for k in range(len(self.calls))]
+            text.append("    }")
         else:
             for k, call in enumerate(self.calls):
                 if self.case.mode == ROWS:
@@ -272,7 +289,7 @@ class _Program:
     def _stream(self) -> list[str]:
         """Step by step: the input rows that it reads are put into their rings, all others are overwritten."""
         n, outputs = self.number, self.op.outputs
-        text = [f"    for (int32_t s = 0; s < {len(self.spans[outputs[0]])}; ++s) {{"]
+        text = [f"    for (int32_t s = 0; s < {self.steps}; ++s) {{"]
         for index, kept in self.rings.items():
             if index not in outputs:
                 text.append(f"        memset(arena + {self.offsets[index]}, {_GARBAGE}, {self._kept(index)});")

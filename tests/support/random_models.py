@@ -233,6 +233,37 @@ def reduce_max(rng: Rng) -> bytes:
     return writer.mean(shape, axes, bool(rng.random() < 0.5), quant_in=first, quant_out=first, opcode="REDUCE_MAX")
 
 
+def accumulating(rng: Rng, opcode: str) -> bytes:
+    """A reduction to one row over several rows of input; most can add them up as they come."""
+    height, width, channels = int(rng.integers(2, 12)), int(rng.integers(1, 9)), int(rng.integers(1, 23))
+    first = quant(rng)
+    if opcode in ("MEAN", "REDUCE_MAX"):
+        forms = (
+            ((1, height, width, channels), (1, 2), False),
+            ((1, height, width, channels), (-3, -2), True),
+            ((1, height, width, channels), (1,), True),
+            ((height, 1, width, channels), (0, 2), False),
+            ((1, height, channels), (1,), False),
+            ((height, channels), (0,), True),
+            ((1, height, width, channels), (1, 2, 3), False),
+        )
+        shape, axes, keep = forms[int(rng.integers(len(forms)))]
+        other = (float(np.float32(first[0] * np.exp(rng.uniform(-3, 1.5)))), quant(rng)[1])
+        output = other if opcode == "MEAN" else first
+        return writer.mean(shape, axes, keep, quant_in=first, quant_out=output, opcode=opcode)
+    if rng.random() < 0.5:
+        kernel = (int(rng.integers(2, height + 1)), int(rng.integers(1, width + 1)))
+        stride = (int(rng.integers(height - kernel[0] + 1, height + 2)), int(rng.integers(1, 4)))
+        padding = "VALID"
+    else:
+        kernel = (int(rng.integers(2, height + 4)), int(rng.integers(1, width + 3)))
+        stride = (int(rng.integers(height, height + 3)), int(rng.integers(1, 4)))
+        padding = "SAME"
+    return writer.pool_2d(
+        opcode, (1, height, width, channels), kernel, stride, padding, pick(rng, ACTIVATIONS), quant=first
+    )
+
+
 def pad(rng: Rng) -> bytes:
     """PAD of any axes."""
     shape = shape_of(rng, int(rng.integers(1, 6)), 120)

@@ -12,13 +12,14 @@ from tests.support.host_kernels import (
     IN_PLACE,
     RINGS,
     ROWS,
+    TURNS,
     WHOLE,
     HostCase,
     assert_agrees,
     random_inputs,
     single_operator,
 )
-from tests.support.random_models import MAKERS, far_scales, quant
+from tests.support.random_models import MAKERS, accumulating, far_scales, quant
 from tinydeploy.errors import UnsupportedModelError
 from tinydeploy.operators.registry import kinds
 
@@ -30,9 +31,8 @@ def cases_of(data: bytes, rng: np.random.Generator) -> list[HostCase]:
     model, op, kind = single_operator(data)
     values = random_inputs(data, rng)
     cases = [HostCase(data, values, WHOLE), HostCase(data, values, ROWS)]
-    rows = kind.rows(model, op)
-    if rows is not None and not rows.accumulator_bytes:
-        cases.append(HostCase(data, values, RINGS))
+    if kind.rows(model, op) is not None:
+        cases += [HostCase(data, values, RINGS), HostCase(data, values, TURNS)]
     cases += [HostCase(data, values, IN_PLACE, place) for place in kind.memory(model, op).in_place]
     return cases
 
@@ -94,6 +94,22 @@ def test_means_whose_rows_hold_several_runs(shape: tuple[int, ...], axes: tuple[
     rng = np.random.default_rng(5)
     data = writer.mean(shape, axes)
     assert_agrees([HostCase(data, random_inputs(data, rng), mode) for mode in (WHOLE, ROWS)])
+
+
+@pytest.mark.parametrize("opcode", ["MEAN", "REDUCE_MAX", "AVERAGE_POOL_2D", "MAX_POOL_2D"])
+def test_rows_are_added_up_as_they_come(opcode: str) -> None:
+    """The accumulators begin as rubbish, and each input row is gone when the next one comes."""
+    rng = np.random.default_rng(zlib.crc32(opcode.encode()))
+    cases = []
+    for _ in range(40):
+        data = accumulating(rng, opcode)
+        model, op, kind = single_operator(data)
+        rows = kind.rows(model, op)
+        if rows is not None and rows.accumulator_bytes:
+            assert set(rows.writes[:-1]) <= {(0, 0)} and rows.writes[-1] == (0, 1)
+            cases += cases_of(data, rng)
+    assert len(cases) > 80
+    assert_agrees(cases)
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import cast
+from dataclasses import replace
+from typing import ClassVar, cast
 
 from tinydeploy.ir import DType, Model, Operator, Padding, Pool2DAttrs
 from tinydeploy.ir.shapes import window_output, window_padding
+from tinydeploy.operators.accumulation import accumulating_rows
 from tinydeploy.operators.base import KernelCall, OperatorKind, Rows, Window, Work, refuse, rows_of, window_rows
 from tinydeploy.operators.fixed_point import f32
 from tinydeploy.operators.rules import (
@@ -25,7 +27,8 @@ _SCALE_TOLERANCE = 1e-6  # between input and output, in TensorFlow Lite Micro
 class _Pool2D(OperatorKind):
     """What both share."""
 
-    counted: str
+    counted: ClassVar[str]
+    accumulator_bytes: ClassVar[int]  # of one output element, while rows are added up
 
     def work(self, model: Model, op: Operator) -> Work:
         a = cast(Pool2DAttrs, op.attrs)
@@ -37,8 +40,14 @@ class _Pool2D(OperatorKind):
         return Window(a.filter_h, a.filter_w, a.stride_h, a.stride_w, top, left)
 
     def rows(self, model: Model, op: Operator) -> Rows | None:
-        window = self.window(model, op)
-        return None if window is None else window_rows(model, op, window)
+        """Of one output row: the input rows are added up where that takes less memory than the window's rows."""
+        window = cast(Window, self.window(model, op))
+        source, output = model.tensor(op.inputs[0]), model.output_of(op)
+        accumulating = None
+        if output.shape[:2] == (1, 1):
+            inside = min(window.kernel_h - window.pad_top, source.shape[1])
+            accumulating = accumulating_rows(source, inside, output.elements * self.accumulator_bytes)
+        return accumulating or window_rows(model, op, window)
 
     @staticmethod
     def _padding(model: Model, op: Operator) -> tuple[int, int]:
@@ -105,11 +114,19 @@ class _Pool2D(OperatorKind):
             rows=rows_of(output)[0],
         )
 
+    def emit_rows(self, model: Model, op: Operator) -> KernelCall:
+        call, rows = self.emit(model, op), self.rows(model, op)
+        if rows is None or not rows.accumulator_bytes:
+            return call
+        name = f"{call.function}_accumulate"
+        return replace(call, function=name, window_rows=0, rows=len(rows.writes), accumulates=True)
+
 
 class AveragePool2D(_Pool2D):
     """AVERAGE_POOL_2D; padding does not count."""
 
     opcode = "AVERAGE_POOL_2D"
+    accumulator_bytes = 4
     counted = "one addition for each window element"
 
 
@@ -117,6 +134,7 @@ class MaxPool2D(_Pool2D):
     """MAX_POOL_2D."""
 
     opcode = "MAX_POOL_2D"
+    accumulator_bytes = 1
     counted = "one comparison for each window element"
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from tests.support.host_kernels import SANITIZERS, WARNINGS, host_compiler, kernel_objects
 from tinydeploy.codegen import emit, generate
 from tinydeploy.ir import Model
-from tinydeploy.plan import make_plan
+from tinydeploy.plan import Plan, make_plan
 from tinydeploy.tflite import parse_model
 
 Array = NDArray[Any]
@@ -46,6 +46,15 @@ static void take(const void *from, size_t count)
 {
     if (fwrite(from, 1, count, stdout) != count) { exit(98); }
 }
+
+typedef struct feed { uint8_t *rows[8]; uint32_t next[8]; uint32_t row_bytes[8]; } feed_t;
+
+static inline void feed_row(void *context, uint32_t input, uint32_t row, void *to)
+{
+    feed_t *feed = context;
+    if (row != feed->next[input]++) { exit(96); }
+    memcpy(to, feed->rows[input] + row * feed->row_bytes[input], feed->row_bytes[input]);
+}
 """
 
 
@@ -53,13 +62,20 @@ static void take(const void *from, size_t count)
 class HostModel:
     """One model to run: its file's bytes, the samples (one array for each input), and how it is planned.
 
-    `model`: what is planned instead of the model that the file holds.
+    `model`: what is planned instead of the model that the file holds. `plan`: makes the plan, instead of `make_plan`.
     """
 
     data: bytes
     samples: tuple[tuple[Array, ...], ...]
     in_place: bool = True
     model: Model | None = None
+    plan: Callable[[Model], Plan] | None = None
+
+    def planned(self, model: Model) -> Plan:
+        """The plan to run."""
+        if self.plan is not None:
+            return self.plan(model)
+        return make_plan(model, in_place=self.in_place, solver="builtin")
 
 
 def run_models_on_host(models: Sequence[HostModel]) -> list[list[list[Array]]]:
@@ -71,10 +87,10 @@ def run_models_on_host(models: Sequence[HostModel]) -> list[list[list[Array]]]:
     parsed = [m.model or parse_model(m.data) for m in models]
     with tempfile.TemporaryDirectory(prefix="tinydeploy-host-") as folder:
         root = Path(folder)
-        for number, (case, model) in enumerate(zip(models, parsed, strict=True)):
-            plan = make_plan(model, in_place=case.in_place, solver="builtin")
+        plans = [case.planned(model) for case, model in zip(models, parsed, strict=True)]
+        for number, (plan, model) in enumerate(zip(plans, parsed, strict=True)):
             generate(model, plan, emit(model, plan, name=f"m{number}")).write(root)
-        (root / "driver.c").write_text(_driver(models, parsed))
+        (root / "driver.c").write_text(_driver(models, parsed, plans))
         (root / "all_data.c").write_text("".join(f'#include "m{n}_data.c"\n' for n in range(len(models))))
         objects = _compile(root, [f"m{n}.c" for n in range(len(models))] + ["driver.c", "all_data.c"])
         given = b"".join(np.ascontiguousarray(a).tobytes() for m in models for sample in m.samples for a in sample)
@@ -90,22 +106,37 @@ def run_models_on_host(models: Sequence[HostModel]) -> list[list[list[Array]]]:
     return _split(answers[0], models, parsed)
 
 
-def _driver(models: Sequence[HostModel], parsed: Sequence[Model]) -> str:
+def _driver(models: Sequence[HostModel], parsed: Sequence[Model], plans: Sequence[Plan]) -> str:
     text = [_PRELUDE, *(f'#include "m{n}.h"' for n in range(len(models))), _HELPERS]
-    for n, (case, model) in enumerate(zip(models, parsed, strict=True)):
+    for n, (case, model, plan) in enumerate(zip(models, parsed, plans, strict=True)):
+        fed = [i for i, t in enumerate(model.inputs) if t in plan.fed]
         text.append(f"static void run_{n}(void)\n{{")
         text.append(f"    uint8_t *arena = aligned_alloc(M{n}_ARENA_ALIGNMENT, M{n}_ARENA_BYTES);")
         text.append(f"    memset(arena, {_GARBAGE}, M{n}_ARENA_BYTES);")
         text.append(f"    if (m{n}_init(arena + 1) == 0 || m{n}_init(arena) != 0) {{ exit(97); }}")
         text.append(f"    for (int sample = 0; sample < {len(case.samples)}; ++sample) {{")
-        text += [f"        give(m{n}_input_{i}(arena), {model.tensor(t).bytes});" for i, t in enumerate(model.inputs)]
-        text.append(f"        m{n}_invoke(arena);")
+        if fed:
+            text.append(f"        feed_t feed = {{ {{ 0 }}, {{ 0 }}, {{ {_row_bytes(n, model, fed)} }} }};")
+        for i, t in enumerate(model.inputs):
+            size = model.tensor(t).bytes
+            if i in fed:
+                text.append(f"        feed.rows[{i}] = malloc({size});")
+            text.append(f"        give({f'feed.rows[{i}]' if i in fed else f'm{n}_input_{i}(arena)'}, {size});")
+        text.append(f"        m{n}_invoke(arena{', feed_row, &feed' if fed else ''});")
+        for i in fed:
+            text.append(f"        if (feed.next[{i}] != M{n}_INPUT_{i}_ROWS) {{ exit(95); }}")
+            text.append(f"        free(feed.rows[{i}]);")
         text += [f"        take(m{n}_output_{i}(arena), {model.tensor(t).bytes});" for i, t in enumerate(model.outputs)]
         text.append("    }\n    free(arena);\n}")
     text.append("int main(void)\n{")
     text += [f"    run_{n}();" for n in range(len(models))]
     text.append("    return 0;\n}")
     return "\n".join(text) + "\n"
+
+
+def _row_bytes(number: int, model: Model, fed: Sequence[int]) -> str:
+    """As the header says, 0 for inputs that are not fed."""
+    return ", ".join(f"M{number}_INPUT_{i}_ROW_BYTES" if i in fed else "0" for i in range(len(model.inputs)))
 
 
 def _compile(root: Path, sources: Sequence[str]) -> list[str]:

@@ -40,5 +40,5 @@ def estimate_code_bytes(program: Program, core: Core) -> int:
         return max(sizes.get(symbol, 0) for sizes in known.values())
 
     code = size("startup") + sum(size(kernel) for kernel in program.kernels) + len(program.calls) * size("call")
-    code += len(program.loops) * size("segment")
+    code += sum(size("segment") + len(loop.stages) * size("stage") for loop in program.loops)
     return code + program.fields * _FIELD_BYTES + len(program.places) * _TENSOR_BYTES + program.table_bytes

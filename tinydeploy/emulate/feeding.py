@@ -22,9 +22,10 @@ class RowFeed:
         if rows is None:
             return Stop("feed", f"{asked}, which is not fed")
         expected = self._next[number]
+        if expected == len(rows):
+            return Stop("feed", f"{asked}, but all {len(rows)} are handed over")
         if row != expected:
-            after = f"row {expected} comes next" if expected < len(rows) else f"all {len(rows)} are handed over"
-            return Stop("feed", f"{asked}, but {after}")
+            return Stop("feed", f"{asked}, but row {expected} comes next")
         try:
             self._write_ram(address, rows[row])
         except IndexError:

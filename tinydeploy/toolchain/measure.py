@@ -17,10 +17,13 @@ from tinydeploy.toolchain.types import Toolchain
 # One board for each core that has a compiler option of its own.
 BOARDS = ("stm32g0b1", "stm32f103", "stm32l4r5", "stm32f746", "stm32u575")
 CALL_BYTES = 24  # a step of the generated code: loading six addresses and a branch
+SEGMENT_BYTES = 120  # the loop that goes through a segment's program
+STAGE_BYTES = 10  # more for a call in it: its rows, and its place in a jump table
 
 _HEADER = """\
 # Bytes of flash that each kernel takes, by core, with what it pulls in of the compiler's helpers; `startup` is an image
-# that does nothing, `call` a step's call. Measured from images that {toolchain} built with -O2.
+# that does nothing, `call` a step's call, `segment` the loop in which operators take turns, `stage` what each of these
+# takes more than a call. Measured from images that {toolchain} built with -O2.
 # Written by `python -m tinydeploy.toolchain.measure`.
 """
 
@@ -38,6 +41,7 @@ def measure() -> str:
         for board in map(find_board, BOARDS):
             base = _image_bytes(toolchain, board, Path(scratch), None)
             lines += [f"[cores.{board.core.name}]", f"startup = {base}", f"call = {CALL_BYTES}"]
+            lines += [f"segment = {SEGMENT_BYTES}", f"stage = {STAGE_BYTES}"]
             for kernel in kernels():
                 lines.append(f"{kernel} = {_image_bytes(toolchain, board, Path(scratch), kernel) - base}")
             lines.append("")

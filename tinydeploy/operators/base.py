@@ -55,12 +55,17 @@ class Memory:
 
     `scratch_bytes`: arena bytes needed during the step alone. `alias`: input position whose bytes *are* the output
     (reshape-like; no code runs when both lie at the same place). `in_place`: input positions that the output may
-    lie exactly over, if that input is dead afterwards (element-wise operators).
+    lie exactly over, if that input is dead afterwards (element-wise operators). `parts`: nothing need run if the
+    input at each position lies that many bytes into the output (a concatenation of whole blocks), `cuts`: if each
+    output lies that many bytes into the input at position `cut_from` (a split into whole blocks).
     """
 
     scratch_bytes: int = 0
     alias: int | None = None
     in_place: tuple[int, ...] = ()
+    parts: tuple[int, ...] = ()
+    cuts: tuple[int, ...] = ()
+    cut_from: int = 0
 
 
 Span = tuple[int, int]

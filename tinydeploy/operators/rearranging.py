@@ -13,6 +13,7 @@ from tinydeploy.ir import DType, Model, Operator, StridedSliceAttrs, Tensor, Unp
 from tinydeploy.ir.shapes import normal_axis
 from tinydeploy.operators.base import (
     KernelCall,
+    Memory,
     OperatorKind,
     Rows,
     Window,
@@ -51,6 +52,16 @@ class Pick:
     first: tuple[int, ...]
     axes: tuple[int, ...]
     steps: tuple[int, ...]
+
+    def begins_at(self, source: Sequence[int]) -> int | None:
+        """The input's element that is the output's first, if the output is one run of the input; else None."""
+        away = strides(source)
+        run = 1
+        for axis, step, extent in reversed(list(zip(self.axes, self.steps, self.output.shape, strict=True))):
+            if extent > 1 and away[axis] * step != run:
+                return None
+            run *= extent
+        return sum(at * each for at, each in zip(self.first, away, strict=True))
 
 
 @dataclass(frozen=True)
@@ -143,6 +154,12 @@ class _Rearrangement(OperatorKind):
             return ()
         return self._picks(model, op)
 
+    def memory(self, model: Model, op: Operator) -> Memory:
+        source = model.tensor(op.inputs[self.source])
+        cuts = [pick.begins_at(source.shape) for pick in self._known_picks(model, op)]
+        whole = tuple(cut * source.dtype.bytes for cut in cuts if cut is not None)
+        return Memory(cuts=whole, cut_from=self.source) if whole and len(whole) == len(cuts) else Memory()
+
     def window(self, model: Model, op: Operator) -> Window | None:
         picks = self._known_picks(model, op)
         if not picks:
@@ -169,8 +186,9 @@ class _Rearrangement(OperatorKind):
         across = any(walk.in_row != row_axes(source.shape).row_elements for walk in walks)
         if across or wanted[0] != sorted(wanted[0]):
             everything = ((0, rows_of(source)[0]),) * count
-            return Rows({self.source: everything}, writes, solid=frozenset({self.source} if across else ()))
-        return Rows({self.source: tuple((r, r + 1) for r in wanted[0])}, writes)
+            solid = frozenset({self.source} if across else ())
+            return Rows({self.source: everything}, writes, solid=solid, one_at_a_time=len(picks) > 1)
+        return Rows({self.source: tuple((r, r + 1) for r in wanted[0])}, writes, one_at_a_time=len(picks) > 1)
 
     def emit(self, model: Model, op: Operator) -> tuple[KernelCall, ...] | KernelCall:
         source = model.tensor(op.inputs[self.source])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from math import prod
 from typing import cast
 
@@ -192,6 +193,14 @@ class Concatenation(OperatorKind):
         except ValueError as e:
             raise refuse(model, op, str(e)) from e
         require_shape(model, op, output, shape)
+
+    def memory(self, model: Model, op: Operator) -> Memory:
+        shape = model.output_of(op).shape
+        axis = normal_axis(cast(ConcatenationAttrs, op.attrs).axis, len(shape))
+        if prod(shape[:axis]) != 1:
+            return Memory()
+        sizes = [model.tensor(i).bytes for i in op.inputs]
+        return Memory(parts=tuple(accumulate(sizes[:-1], initial=0)))
 
     def rows(self, model: Model, op: Operator) -> Rows | None:
         count, _ = rows_of(model.output_of(op))

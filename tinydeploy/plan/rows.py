@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tinydeploy.ir import Model, Operator
-from tinydeploy.operators.base import Rows, Span, rows_of
+from tinydeploy.operators.base import Memory, Rows, Span, rows_of
 from tinydeploy.operators.registry import kind_of
 from tinydeploy.plan.problem import MemoryOf, alias_source, check_flow, stated_memory
 from tinydeploy.plan.types import FEED
@@ -116,23 +116,58 @@ class _Builder:
         for index, tensor in enumerate(self.model.tensors):
             if tensor.variable or index in self.model.inputs:
                 self.settle(index)
-        parts = self._placed_parts()
+        parts = self._parts(order)
         for number in order:
             op = self.model.operators[number]
-            source = alias_source(self.model, op, self.memory_of(self.model, op))
+            memory = self.memory_of(self.model, op)
+            source = alias_source(self.model, op, memory)
             if source is not None:
                 self.look_into(op.outputs[0], source)
                 self.elided.add(number)
-            elif number in parts:
+            elif self._may_cut(op, memory):
+                for output, offset in zip(op.outputs, memory.cuts, strict=True):
+                    self.look_into(output, op.inputs[memory.cut_from], offset)
                 self.elided.add(number)
-            else:
+            elif number not in self.elided:
                 for output in op.outputs:
-                    if output in self.views:
-                        continue  # it has a place in a later operator's output
-                    self.settle(output)
+                    self._settle_in(output, parts)
 
-    def _placed_parts(self) -> dict[int, tuple[int, ...]]:
-        return {}
+    def _settle_in(self, tensor: int, parts: dict[int, tuple[int, int]]) -> None:
+        """A tensor has a place of its own, unless it is a part of one that is put together later."""
+        if tensor not in parts:
+            self.settle(tensor)
+            return
+        whole, offset = parts[tensor]
+        if whole not in self.views:
+            self._settle_in(whole, parts)
+        self.look_into(tensor, whole, offset)
+
+    def _parts(self, order: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """Tensors that are computed where a concatenation wants them, so that it need not run: (output, offset)."""
+        made = {t: number for number in order for t in self.model.operators[number].outputs}
+        found: dict[int, tuple[int, int]] = {}
+        for number in order:
+            op = self.model.operators[number]
+            parts = self.memory_of(self.model, op).parts
+            if not parts or len(set(op.inputs)) < len(op.inputs):
+                continue
+            if all(t in made and t not in found and self._runs(made[t]) for t in op.inputs):
+                found |= {t: (op.outputs[0], offset) for t, offset in zip(op.inputs, parts, strict=True)}
+                self.elided.add(number)
+        return found
+
+    def _runs(self, number: int) -> bool:
+        """Whether an operator's output has a place that can be chosen."""
+        op = self.model.operators[number]
+        memory = self.memory_of(self.model, op)
+        if number in self.elided:
+            return bool(memory.parts)
+        return alias_source(self.model, op, memory) is None and not self._may_cut(op, memory)
+
+    def _may_cut(self, op: Operator, memory: Memory) -> bool:
+        """Whether the outputs can be left where they are, in the input."""
+        index = op.inputs[memory.cut_from] if memory.cuts else -1
+        return index >= 0 and not self.model.tensors[index].constant and not self.model.tensors[index].variable
 
     def spans(self, tensor: int, spans: Iterable[Span]) -> tuple[int, tuple[Span, ...]]:
         """Rows of a tensor as rows of its store."""

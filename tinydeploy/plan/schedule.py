@@ -36,7 +36,7 @@ class Schedule:
 
 def one_by_one(graph: RowGraph) -> Schedule:
     """Operators one after the other, each through all its rows."""
-    search = _Search(graph, 0)
+    search = _Search(graph, 1 << 62)
     cuts = list(range(len(graph.actors) + 1))
     return search.schedule(cuts)
 

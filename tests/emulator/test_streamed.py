@@ -49,5 +49,5 @@ def test_layers_watermarks_and_counts(tmp_path: Path, board: str, toolchain: str
     assert set(by_operator) == {op.index for op in planned.model.operators}
     assert 0.99 * streamed.instructions < sum(by_operator.values()) <= streamed.instructions
     for op, count in whole.instructions_by_operator.items():
-        assert count <= by_operator[op] <= 1.1 * count + 25 * 60
+        assert count <= by_operator[op] <= 1.5 * count + 25 * 60  # 25 rows, each a turn; adding rows up costs most
     assert streamed.instructions <= 1.03 * whole.instructions

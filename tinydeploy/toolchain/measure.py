@@ -5,6 +5,7 @@ Run it after a change to the kernels: `python -m tinydeploy.toolchain.measure` (
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -29,8 +30,13 @@ _HEADER = """\
 
 
 def kernels() -> list[str]:
-    """The names of all kernel functions: `td_` and the name of their file."""
-    return [f"td_{p.stem}" for p in sorted((firmware_dir() / "kernels").glob("*.c"))]
+    """The names of all kernel functions: those that the headers declare with a table of their own."""
+    headers = sorted((firmware_dir() / "include").glob("td_*.h"))
+    return [
+        name
+        for header in headers
+        for name in re.findall(r"^void (td_\w+)\(const \1_t ", header.read_text("utf-8"), re.M)
+    ]
 
 
 def measure() -> str:

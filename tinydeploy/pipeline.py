@@ -7,8 +7,8 @@ Each result holds the one before it, so that a report can speak of all of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,8 @@ from tinydeploy.ir import Model
 from tinydeploy.operators.base import printable, rows_of
 from tinydeploy.plan import Execution, Fit, Plan, fit, make_plan
 from tinydeploy.plan.planner import Solver
+from tinydeploy.plan.tflm import predict_tflm_arena
+from tinydeploy.report.comparison import Comparison, WhatIf
 from tinydeploy.report.plans import Planned
 from tinydeploy.transform import Io, Prepared, prepare
 
@@ -62,7 +64,7 @@ class PlanOptions:
     numbers of tensors that stay readable.
     """
 
-    execution: Execution = "whole"
+    execution: Execution = "streamed"
     feed_rows: bool = False
     io: Io = "model"
     keep: tuple[str, ...] = ()
@@ -93,7 +95,7 @@ def plan_model(model: Model, board: Board, options: PlanOptions) -> Planned:
     return Planned(prepared, board, costs, plan, fitted)
 
 
-def plan_prepared(prepared: Prepared, options: PlanOptions) -> Plan:
+def plan_prepared(prepared: Prepared, options: PlanOptions, *, cut_after: Collection[int] = ()) -> Plan:
     """The plan alone, of a model that is prepared with the same options."""
     model = prepared.model
     fed = tuple(dict.fromkeys(model.inputs)) if options.feed_rows else ()
@@ -103,8 +105,59 @@ def plan_prepared(prepared: Prepared, options: PlanOptions) -> Plan:
         fed=fed,
         kept=find_tensors(model, options.keep),
         in_place=options.in_place,
+        cut_after=cut_after,
         solver=options.solver,
     )
+
+
+def compare_plans(planned: Planned, options: PlanOptions) -> Comparison:
+    """What else the arena could be: under TensorFlow Lite Micro, with whole tensors, and with options not chosen."""
+    core = planned.board.core
+    original = planned.prepared.original
+    whole = replace(options, execution="whole", feed_rows=False)
+    rival = planned.plan if planned.plan.execution == "whole" else plan_prepared(planned.prepared, whole)
+    return Comparison(
+        whole_bytes=rival.arena_bytes,
+        tflm=predict_tflm_arena(original, kernels="reference", core=core),
+        cmsis_nn=predict_tflm_arena(original, kernels="cmsis-nn", core=core),
+        what_ifs=tuple(_what_ifs(planned, options)),
+    )
+
+
+def _what_ifs(planned: Planned, options: PlanOptions) -> Iterator[WhatIf]:
+    """Each planned and validated like the plan itself."""
+    model = planned.model
+    if options.execution == "whole":
+        yield _what_if(planned.prepared, replace(options, execution="streamed"), "--execution streamed", "row by row")
+        return
+    may_feed = not options.feed_rows and any(rows_of(model.tensor(t))[0] > 1 for t in model.inputs)
+    if may_feed:
+        changed = replace(options, feed_rows=True)
+        yield _what_if(planned.prepared, changed, "--feed-rows", "with the input handed over row by row")
+    if options.io == "model":
+        prepared = prepare(planned.prepared.original, io="int8", keep=find_tensors(model, options.keep))
+        if (prepared.model.inputs, prepared.model.outputs) != (model.inputs, model.outputs):
+            changed = replace(options, io="int8")
+            yield _what_if(prepared, changed, "--io int8", "with int8 at the ends")
+            if may_feed:
+                changed = replace(changed, feed_rows=True)
+                yield _what_if(prepared, changed, "--io int8 --feed-rows", "with int8 handed over row by row")
+    cut = worst_cut(planned.plan)
+    if cut is not None:
+        plan = plan_prepared(planned.prepared, options, cut_after=(cut,))
+        yield WhatIf(f"cut after operator {cut}", "were that result kept whole", plan.arena_bytes)
+
+
+def _what_if(prepared: Prepared, options: PlanOptions, option: str, change: str) -> WhatIf:
+    return WhatIf(option, change, plan_prepared(prepared, options).arena_bytes)
+
+
+def worst_cut(plan: Plan) -> int | None:
+    """The operator in the middle of the segment that makes the peak; None where no segment does."""
+    for segment in plan.segments:
+        if segment.first <= plan.peak.step < segment.end:
+            return segment.operators[(len(segment.operators) - 1) // 2]
+    return None
 
 
 def find_tensors(model: Model, named: Sequence[str]) -> tuple[int, ...]:

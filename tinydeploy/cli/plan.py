@@ -34,5 +34,7 @@ def command(model: str, board: str, planning: Mapping[str, Any], format_: str) -
         found = find_board(board)
         stage("planning")
         planned = pipeline.plan_model(read, found, options)
-    emit(plan_document(planned, provenance({"board": board, **pipeline.describe(options)})), format_)
+        stage("comparing")
+        others = pipeline.compare_plans(planned, options)
+    emit(plan_document(planned, others, provenance({"board": board, **pipeline.describe(options)})), format_)
     require_fit(planned)

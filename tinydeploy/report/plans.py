@@ -8,10 +8,11 @@ from typing import Any
 from tinydeploy.boards import Board
 from tinydeploy.cost.table import CostTable
 from tinydeploy.ir import Model
-from tinydeploy.operators.base import printable
+from tinydeploy.operators.base import printable, rows_of
 from tinydeploy.operators.registry import kind_of
 from tinydeploy.plan.fit import Fit, Part
-from tinydeploy.plan.types import Plan
+from tinydeploy.plan.types import FEED, Placement, Plan, RowsAlive
+from tinydeploy.report.comparison import Comparison, comparison_data, comparison_table, what_if_lines
 from tinydeploy.report.costs import cost_totals
 from tinydeploy.report.document import (
     Block,
@@ -50,10 +51,16 @@ class Planned:
         return self.prepared.model
 
 
-def plan_document(planned: Planned, provenance: Provenance) -> Document:
+def plan_document(planned: Planned, others: Comparison, provenance: Provenance) -> Document:
     """The report of `plan`."""
-    data = {**envelope("plan", provenance, plan_kinds(planned)), **plan_data(planned)}
-    blocks = (*plan_blocks(planned), told(provenance, sha256=planned.model.sha256))
+    kinds = {**plan_kinds(planned), "comparison": "computed"}
+    data = {**envelope("plan", provenance, kinds), **plan_data(planned), "comparison": comparison_data(others)}
+    blocks = (
+        *plan_blocks(planned),
+        comparison_table(planned.plan, others),
+        *what_if_lines(planned.plan, others),
+        told(provenance, sha256=planned.model.sha256),
+    )
     return Document(blocks, data)
 
 
@@ -106,11 +113,18 @@ def plan_data(planned: Planned) -> dict[str, Any]:
         "fits": fit.fits,
         "why_not": fit.why_not(),
         "warnings": list(caveats(planned)),
+        "notes": list(planned.prepared.notes),
         "sram": {
             "arena_bytes": plan.arena_bytes,
             "lower_bound_bytes": plan.proof.lower_bound_bytes,
+            "floor_bytes": plan.proof.floor_bytes or None,
             "optimal": plan.proof.optimal,
+            "complete": plan.proof.complete,
             "method": plan.proof.method,
+            "execution": plan.execution,
+            "segments": [{"first": s.first, "end": s.end, "operators": list(s.operators)} for s in plan.segments],
+            "fed": [model.tensor(t).name for t in plan.fed],
+            "kept": [model.tensor(t).name for t in plan.kept],
             "alignment": plan.alignment,
             "total_bytes": fit.sram.used_bytes,
             "capacity_bytes": fit.sram.capacity_bytes,
@@ -131,6 +145,11 @@ def plan_data(planned: Planned) -> dict[str, Any]:
             "live_bytes": fit.blame.live_bytes,
             "alive": [
                 {"name": _name(model, a.tensor, a.name), "tensor": a.tensor, "bytes": a.bytes} for a in fit.blame.alive
+            ],
+            "row": plan.peak.row,
+            "rows": [
+                {"buffer": each.buffer, "first": each.first, "end": each.end, "bytes": each.bytes}
+                for each in plan.peak.rows
             ],
         },
         "shrink": [
@@ -174,11 +193,22 @@ def live_bytes_by_operator(plan: Plan) -> dict[int, int]:
     return found
 
 
+def rows_kept(planned: Planned, place: Placement) -> int:
+    """How many of a tensor's rows there are at once, at the most."""
+    if not place.row_offsets:
+        return place.ring_rows
+    _, row_bytes = rows_of(planned.model.tensor(place.tensor))
+    return planned.plan.problem.buffers[place.buffer].bytes // max(row_bytes, 1)
+
+
 def _facts(planned: Planned) -> tuple[tuple[str, str], ...]:
     plan, fit, totals = planned.plan, planned.fit, planned.costs.totals
     bound = plan.proof.lower_bound_bytes
-    if plan.arena_bytes == bound:
-        proof = "= lower bound, so optimal"
+    floor = plan.proof.floor_bytes
+    if plan.arena_bytes == bound and floor and bound > floor:
+        proof = f"= lower bound of this program; no program of row steps needs less than {number(floor)} B"
+    elif plan.arena_bytes == bound:
+        proof = "= lower bound, so optimal" + ("; no program of row steps needs less" if floor else "")
     elif plan.proof.optimal:
         proof = f"proved optimal ({plan.proof.method}), {number(plan.arena_bytes - bound)} B above the lower bound"
     else:
@@ -188,12 +218,29 @@ def _facts(planned: Planned) -> tuple[tuple[str, str], ...]:
         operators += f" ({planned.model.folded} more only compute shapes and are done)"
     network = f"{operators}, {count(totals.macs)} MACs, {count(totals.params)} parameters"
     activations = f"{number(totals.activations)} activations ({number(totals.peak_activations)} at the peak)"
+    if not plan.proof.complete:
+        proof += "; the search for the program ended at its limit"
     return (
         ("SRAM", _memory(fit.sram.used_bytes, fit.sram.capacity_bytes, fit.sram_parts)),
         ("flash", _memory(fit.flash.used_bytes, fit.flash.capacity_bytes, fit.flash_parts)),
         ("arena", f"{number(plan.arena_bytes)} B {proof}"),
+        ("execution", _execution(planned)),
         ("network", f"{network}, {activations}"),
     )
+
+
+def _execution(planned: Planned) -> str:
+    """How the operators take turns, in words."""
+    plan = planned.plan
+    if plan.execution == "whole":
+        return "operators one after the other, whole tensors"
+    taking_turns = sum(len(s.operators) for s in plan.segments)
+    if not taking_turns:
+        told = "operators one after the other, results over used-up rows"
+    else:
+        places = f"{len(plan.segments)} segments" if len(plan.segments) > 1 else "one segment"
+        told = f"{taking_turns} of {len(planned.model.operators)} operators take turns row by row, in {places}"
+    return f"{told}; the input is handed over by rows" if plan.fed else told
 
 
 def _memory(used: int, capacity: int, parts: tuple[Part, ...]) -> str:
@@ -221,13 +268,16 @@ def _layer_table(planned: Planned) -> Table:
         Column("MACs", True),
         Column("params", True),
         Column("weights B", True),
+        Column("rows kept", True),
         Column("live B", True),
         Column(""),
     )
+    turns = {op: number for number, segment in enumerate(plan.segments, 1) for op in segment.operators}
     rows = []
     for layer in costs.layers:
         alive = live.get(layer.index, 0)
         mark = " ◀ peak" if layer.index == peak else " (free)" if layer.index in elided else ""
+        mark = f" ↻{turns[layer.index]}{mark}" if layer.index in turns else mark
         rows.append(
             (
                 str(layer.index),
@@ -236,6 +286,7 @@ def _layer_table(planned: Planned) -> Table:
                 number(layer.macs),
                 number(layer.params),
                 number(layer.weight_bytes),
+                _kept(planned, layer.index),
                 number(alive),
                 f"{bar(alive, full)}{mark}".rstrip(),
             )
@@ -243,17 +294,49 @@ def _layer_table(planned: Planned) -> Table:
     marked = frozenset(i for i, layer in enumerate(costs.layers) if layer.index == peak)
     note = "computed from the model and the plan"
     if elided:
-        note += "; (free): the output is the input's bytes, nothing runs"
+        note += "; (free): the output is bytes that are there, nothing runs"
+    if turns:
+        note += "; ↻1: takes turns with the others of segment 1, row by row"
     return Table("", columns, tuple(rows), marked, note)
 
 
+def _kept(planned: Planned, operator: int) -> str:
+    """The rows of an operator's first output that are kept, of all."""
+    outputs = planned.model.operators[operator].outputs
+    place = planned.plan.placements.get(outputs[0]) if outputs else None
+    if place is None:
+        return ""
+    rows, kept = rows_of(planned.model.tensor(place.tensor))[0], rows_kept(planned, place)
+    return "all" if kept >= rows else f"{kept} of {rows}"
+
+
 def _blame(planned: Planned) -> str:
-    blame = planned.fit.blame
-    alive = [f"{printable(a.name, 60)} {number(a.bytes)} B" for a in blame.alive[:_SHOWN_TENSORS]]
-    if len(blame.alive) > _SHOWN_TENSORS:
-        alive.append(f"{len(blame.alive) - _SHOWN_TENSORS} more")
-    op = planned.model.operators[blame.operator]
-    return f"peak: {number(blame.live_bytes)} B are alive at {op}: {', '.join(alive)}"
+    blame, plan = planned.fit.blame, planned.plan
+    if plan.peak.rows:
+        alive = [f"{_rows_alive(planned, each)} {number(each.bytes)} B" for each in plan.peak.rows]
+    else:
+        alive = [f"{printable(a.name, 60)} {number(a.bytes)} B" for a in blame.alive]
+    if len(alive) > _SHOWN_TENSORS:
+        alive[_SHOWN_TENSORS:] = [f"{len(alive) - _SHOWN_TENSORS} more"]
+    step = plan.problem.steps[plan.peak.step]
+    where = "the feeding of an input" if step.operator == FEED else str(planned.model.operators[blame.operator])
+    row = (
+        f", row {plan.peak.row}" if plan.peak.rows and step.end_row - step.first_row < 1 << 30 and plan.segments else ""
+    )
+    return f"peak: {number(blame.live_bytes)} B are alive at {where}{row}: {', '.join(alive)}"
+
+
+def _rows_alive(planned: Planned, each: RowsAlive) -> str:
+    """A tensor, or some of its rows, that are alive at the peak."""
+    buffer = planned.plan.problem.buffers[each.buffer]
+    if buffer.scratch_of is not None:
+        return f"sums or scratch of operator {buffer.scratch_of}"
+    tensor = planned.model.tensor(buffer.tensors[0])
+    name = printable(tensor.name, 60)
+    if each.end - each.first == rows_of(tensor)[0]:
+        return name
+    rows = f"row {each.first}" if each.end - each.first == 1 else f"rows {each.first}–{each.end - 1}"
+    return f"{rows} of {name}"
 
 
 def _shrink(planned: Planned, position: int) -> str:
@@ -295,6 +378,9 @@ def _tensors_data(planned: Planned) -> list[dict[str, Any]]:
             "bytes": model.tensor(place.tensor).bytes,
             "region": place.region or planned.board.ram.name,
             "offset": place.offset,
+            "rows": rows_of(model.tensor(place.tensor))[0],
+            "rows_kept": rows_kept(planned, place),
+            "row_offsets": list(place.row_offsets),
             "first": place.first,
             "end": place.end,
             "buffer": place.buffer,

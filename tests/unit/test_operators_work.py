@@ -7,7 +7,7 @@ import pytest
 
 from tests.support import tflite_writer as writer
 from tinydeploy.ir import Model, Operator
-from tinydeploy.operators.base import Memory, OperatorKind, Window, Work
+from tinydeploy.operators.base import KernelCall, Memory, OperatorKind, Rows, Window, Work
 from tinydeploy.operators.elementwise import pair_walk
 from tinydeploy.operators.registry import kind_of
 from tinydeploy.operators.transposed import phases
@@ -198,3 +198,62 @@ def test_the_rows_that_a_slice_is_made_of(data: bytes, reads: object) -> None:
 def test_a_split_of_channels_is_a_window_of_one() -> None:
     assert window(writer.parts("SPLIT", (1, 2, 3, 4), [(1, 2, 3, 2)] * 2, axis=3)) == Window(1, 1)
     assert window(writer.parts("SPLIT", (1, 2, 4, 3), [(1, 2, 2, 3)] * 2, axis=2)) is None
+
+
+def adding(first_rows: int) -> dict[int, tuple[tuple[int, int], ...]]:
+    """One input row in each step."""
+    return {0: tuple((r, r + 1) for r in range(first_rows))}
+
+
+@pytest.mark.parametrize(
+    "data, rows, accumulator_bytes",
+    [
+        (writer.mean((1, 5, 4, 3)), 5, 4 * 3),
+        (writer.mean((1, 5, 4, 3), (1, 2), True), 5, 4 * 3),
+        (writer.mean((1, 5, 4, 3), (2, 1), opcode="REDUCE_MAX", quant_out=writer.IN), 5, 3),
+        (writer.mean((1, 6, 3), (1,)), 6, 4 * 3),
+        (writer.mean((6, 3), (0,)), 6, 4 * 3),
+        (writer.mean((3, 5, 4, 2), (0, 1, 2)), 15, 4 * 2),
+        (writer.mean((1, 6, 2, 3), (1,), True), 6, 4 * 2 * 3),
+        (writer.mean((1, 5, 4, 3), (1, 2, 3)), 5, 4),
+        (writer.pool_2d("AVERAGE_POOL_2D", (1, 25, 5, 64), (25, 5), (25, 5)), 25, 4 * 64),
+        # two columns of output; the last row is below the window
+        (writer.pool_2d("AVERAGE_POOL_2D", (1, 6, 4, 3), (5, 2), (2, 2)), 5, 4 * 2 * 3),
+        # 4 rows of padding, 2 of them above: 4 rows are inside
+        (writer.pool_2d("MAX_POOL_2D", (1, 4, 4, 3), (8, 4), (4, 4), "SAME"), 4, 3),
+        (writer.pool_2d("MAX_POOL_2D", (1, 2, 4, 3), (2, 2), (2, 2)), 2, 2 * 3),
+    ],
+)
+def test_rows_that_are_added_up(data: bytes, rows: int, accumulator_bytes: int) -> None:
+    model, op, kind = parts(data)
+    found = kind.rows(model, op)
+    assert found == Rows(adding(rows), ((0, 0),) * (rows - 1) + ((0, 1),), accumulator_bytes)
+    call = kind.emit_rows(model, op)
+    assert isinstance(call, KernelCall) and call.accumulates and (call.rows, call.window_rows) == (rows, 0)
+
+
+@pytest.mark.parametrize(
+    "data, reads",
+    [
+        # two images; several output rows; rows kept; channels reduced
+        (writer.mean((2, 5, 4, 3)), None),
+        (writer.mean((1, 5, 4, 3), (1,)), None),
+        (writer.mean((1, 5, 4, 3), (2,)), None),
+        (writer.mean((1, 5, 4, 3), (1, 3)), None),
+        # 4·3 bytes of sums for one row of 4·3, or for none
+        (writer.mean((1, 2, 4, 3)), None),
+        (writer.mean((1, 1, 4, 3)), None),
+        (writer.mean((1, 2, 1, 3), opcode="REDUCE_MAX", quant_out=writer.IN), None),
+        (writer.pool_2d("AVERAGE_POOL_2D", (1, 2, 4, 3), (2, 4), (2, 4)), ((0, 2),)),
+        (writer.pool_2d("AVERAGE_POOL_2D", (2, 3, 4, 3), (3, 4), (3, 4)), ((0, 3), (3, 6))),
+        (writer.pool_2d("AVERAGE_POOL_2D", (1, 6, 4, 3), (3, 4), (3, 4)), ((0, 3), (3, 6))),
+        (writer.pool_2d("MAX_POOL_2D", (1, 6, 4, 3), (1, 1), (6, 1)), ((0, 1),)),
+    ],
+)
+def test_rows_that_are_not_added_up(data: bytes, reads: object) -> None:
+    """Either there is more than one row of output, or the sums take no less than the rows would."""
+    model, op, kind = parts(data)
+    rows = kind.rows(model, op)
+    assert (None if rows is None else rows.reads[0]) == reads
+    assert rows is None or not rows.accumulator_bytes
+    assert kind.emit_rows(model, op) == kind.emit(model, op)

@@ -327,7 +327,8 @@ def run_model(built: Built, emulator: Emulator, samples: Sequence[Sample], *, la
     Raises `RunError` for a run that ends in a fault or a time-out.
     """
     from tinydeploy.elf import read_elf
-    from tinydeploy.emulate import Feed, Job, LayerReads, MemoryWrite, Painted
+    from tinydeploy.emulate import Feed, Job, MemoryWrite, Painted
+    from tinydeploy.emulate.layers import LayerReads
 
     model, plan, image, tree = built.planned.model, built.planned.plan, built.image, built.tree
     arena = read_elf(image.elf).address_of(tree.arena_symbol)

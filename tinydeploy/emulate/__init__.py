@@ -6,7 +6,6 @@ the model of cycles and `timing.py` its figures, `feeding.py` hands over rows of
 model computes read as it runs.
 """
 
-from tinydeploy.emulate.layers import LayerReads
 from tinydeploy.emulate.types import (
     Emulator,
     Fault,
@@ -24,7 +23,6 @@ __all__ = [
     "Fault",
     "Feed",
     "Job",
-    "LayerReads",
     "MemoryWrite",
     "Painted",
     "PeripheralUse",

@@ -16,7 +16,7 @@ from tinydeploy.ir import (
     Tensor,
     TransposeConvAttrs,
 )
-from tinydeploy.ir.shapes import broadcast_shape, window_padding
+from tinydeploy.ir.shapes import broadcast_shape, effective_extent, window_padding
 from tinydeploy.plan.validate.places import cut
 
 # Operators of one input that compute element i of the output from element i of the input, in rising order. SOFTMAX
@@ -52,10 +52,12 @@ class Write(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """What a kernel reads, and then writes, for one row step."""
+    """What a kernel reads, and then writes, for one row step. `spanned`: rows that are not all read, but lie under the
+    same window, so that a planner may hold them."""
 
     reads: tuple[Read, ...]
     writes: tuple[Write, ...]
+    spanned: tuple[Read, ...] = ()
 
 
 Calls = tuple[tuple[Turn, ...], ...]
@@ -73,11 +75,11 @@ def whole(model: Model, op: Operator) -> Turn:
 def by_rows(model: Model, op: Operator, steps: int) -> Calls | None:
     """An operator that runs in `steps` row steps; None where it cannot, or where it is not known which rows it reads.
 
-    Row steps are output rows. Operators that add rows up have one for each input row, read that row alone, and write
-    in the last one; an AVERAGE_POOL_2D does either.
+    Row steps are output rows. Operators that take rows in as they come (sums, maxima) have one for each input row,
+    read that row alone, and write in the last one; a pooling to one row does either.
     """
     if accumulates(model, op, steps):
-        return _accumulating(model, op)
+        return _accumulating(model, op, steps)
     found: Calls | None = None
     try:
         if op.opcode in _UNARY:
@@ -96,22 +98,23 @@ def by_rows(model: Model, op: Operator, steps: int) -> Calls | None:
 
 
 def accumulates(model: Model, op: Operator, steps: int) -> bool:
-    """Whether an operator that runs in `steps` row steps adds input rows up until its last step."""
-    source, output = model.input_of(op, 0), model.tensors[op.outputs[0]] if op.outputs else None
-    if source is None or source.constant or output is None or len(op.outputs) != 1 or steps != cut(source)[0]:
+    """Whether an operator that runs in `steps` row steps takes in one input row in each, and writes in the last."""
+    source = model.input_of(op, 0)
+    if source is None or source.constant or len(op.outputs) != 1 or steps < 2:
         return False
     if op.opcode in ("MEAN", "REDUCE_MAX"):
-        return True
-    if op.opcode != "AVERAGE_POOL_2D" or not isinstance(op.attrs, Pool2DAttrs) or len(source.shape) != 4:
+        return steps == cut(source)[0]
+    if op.opcode not in ("AVERAGE_POOL_2D", "MAX_POOL_2D") or len(source.shape) != 4:
         return False
-    a, rows = op.attrs, source.shape[1]
-    return rows > 1 and output.shape[1] == 1 and a.filter_h >= rows
+    output = model.tensors[op.outputs[0]]
+    window = _pool(model, op, source, output) if output.shape[:2] == (1, 1) else None
+    return source.shape[0] == 1 and window == [list(range(steps))]
 
 
 def accumulator_bytes(model: Model, op: Operator) -> int:
     """What an operator keeps from row to row: 32 bits for each sum, a byte for each maximum."""
     output = model.tensors[op.outputs[0]]
-    return output.elements * (output.dtype.bytes if op.opcode == "REDUCE_MAX" else 4)
+    return output.elements * (output.dtype.bytes if op.opcode in ("REDUCE_MAX", "MAX_POOL_2D") else 4)
 
 
 def _all_rows(tensor: Tensor) -> Write:
@@ -123,11 +126,10 @@ def _row(tensor: Tensor, row: int) -> Read:
     return Read(tensor.index, row, row * size, (row + 1) * size)
 
 
-def _accumulating(model: Model, op: Operator) -> Calls:
+def _accumulating(model: Model, op: Operator, steps: int) -> Calls:
     source, output = model.tensors[op.inputs[0]], model.tensors[op.outputs[0]]
-    rows, _ = cut(source)
     writes = (_all_rows(output),)
-    return (tuple(Turn((_row(source, r),), writes if r == rows - 1 else ()) for r in range(rows)),)
+    return (tuple(Turn((_row(source, r),), writes if r == steps - 1 else ()) for r in range(steps)),)
 
 
 def _turns(source: Tensor, output: Tensor, rows_read: Iterable[Iterable[int]]) -> Calls:
@@ -195,22 +197,30 @@ def _windowed(model: Model, op: Operator) -> Calls | None:
     window = _WINDOWS[op.opcode](model, op, source, output)
     if window is None or any(not 0 <= y < height for rows in window for y in rows):
         return None
-    return _turns(source, output, ([image * height + y for y in rows] for image in range(images) for rows in window))
+    (turns,) = _turns(source, output, ([n * height + y for y in rows] for n in range(images) for rows in window))
+    if not isinstance(op.attrs, Conv2DAttrs) or op.attrs.dilation_h == 1:
+        return (turns,)
+    window = _convolution(model, op, source, output, dilated=False) or []
+    spanned = [tuple(_row(source, n * height + y) for y in rows) for n in range(images) for rows in window]
+    return (tuple(turn._replace(spanned=rows) for turn, rows in zip(turns, spanned, strict=True)),)
 
 
 Heights = list[list[int]]
 """For each row of an output image, the rows of the input image that it reads."""
 
 
-def _convolution(model: Model, op: Operator, source: Tensor, output: Tensor) -> Heights | None:
+def _convolution(model: Model, op: Operator, source: Tensor, output: Tensor, *, dilated: bool = True) -> Heights | None:
+    """Without `dilated` the rows between the taps, too."""
     a = op.attrs
     if not isinstance(a, Conv2DAttrs):
         return None
-    taps = model.tensors[op.inputs[1]].shape[1]
+    taps, apart = model.tensors[op.inputs[1]].shape[1], a.dilation_h
     top, _ = window_padding(
-        source.shape[1], output.shape[1], taps, a.stride_h, a.dilation_h, a.padding, a.explicit_padding[:2]
+        source.shape[1], output.shape[1], taps, a.stride_h, apart, a.padding, a.explicit_padding[:2]
     )
-    return _sliding(source.shape[1], output.shape[1], taps, a.stride_h, a.dilation_h, top)
+    if not dilated:
+        taps, apart = effective_extent(taps, apart), 1
+    return _sliding(source.shape[1], output.shape[1], taps, a.stride_h, apart, top)
 
 
 def _pool(model: Model, op: Operator, source: Tensor, output: Tensor) -> Heights | None:

@@ -140,9 +140,10 @@ class _Claims:
         """Live bytes of each step: the most bytes alive in one of its ticks.
 
         With whole tensors these are the aligned bytes of what is alive, those once that lie over each other. Where
-        operators go by rows they may be counted without alignment, and a result that may lie over what it is made from
-        need not be counted twice: they are at least that, and at most what lies in the arena, aligned. The most is
-        the lower bound, aligned.
+        operators go by rows there is a range. At the least, rows count while somebody will read them, without
+        alignment, and a result that may lie over what it is made from does not count twice. At the most, they count
+        aligned, as they lie in the arena, and until no row before them is read either: a planner may give up rows in
+        order. The most of all steps is the lower bound, aligned.
         """
         plan, proof, peak = self.plan, self.plan.proof, self.plan.peak
         least, most = self._live_by_tick()
@@ -159,9 +160,10 @@ class _Claims:
             self.refuse(f"at most {top} bytes are alive at once, the plan's lower bound is {proof.lower_bound_bytes}")
         if not 0 <= peak.step < len(plan.live_bytes) or not plan.live_bytes[peak.step] == top == peak.live_bytes:
             self.refuse(f"the peak of {top} bytes is not as the plan says, {peak.live_bytes} in step {peak.step}")
-        alive = [self._alive(t) for t in self._ticks_of(peak.step)]
+        ticks = self._ticks_of(peak.step)
+        needed, alive = ([self._alive(t, in_order) for t in ticks] for in_order in (False, True))
         named = set(peak.buffers)
-        if not set.intersection(*alive) <= named <= set.union(*alive) or len(named) != len(peak.buffers):
+        if not set.intersection(*needed) <= named <= set.union(*alive) or len(named) != len(peak.buffers):
             self.refuse(f"the buffers alive at the peak in step {peak.step} are not those that the plan names")
         if proof.optimal and plan.arena_bytes != bound and not proof.exhaustive:
             self.refuse(f"the arena of {plan.arena_bytes} bytes is called optimal, but the lower bound is {bound}")
@@ -173,24 +175,23 @@ class _Claims:
         return range(first, end) if first < end else range(min(first, last), min(first, last) + 1)
 
     def _live_by_tick(self) -> tuple[list[int], list[int]]:
-        """(without alignment and with all overlaps that may be, aligned and with the overlaps that are)."""
+        """(the least, the most)."""
         seen, alignment = self.seen, self.plan.alignment
         count = seen.ticks[-1][1] if seen.ticks else 0
         exact, padded = [0] * (count + 1), [0] * (count + 1)
 
-        def alive(first: int, end: int, size: int) -> None:
-            aligned = -(-size // alignment) * alignment
-            exact[first] += size
-            exact[end] -= size
-            padded[first] += aligned
-            padded[end] -= aligned
+        def count_in(change: list[int], first: int, end: int, size: int) -> None:
+            change[first] += size
+            change[end] -= size
 
         for value in seen.values:
-            for born, last in zip(value.born, value.last, strict=True):
+            for born, last, given_up in zip(value.born, value.last, value.given_up(), strict=True):
                 if born != NEVER:
-                    alive(born, last + 1, value.unit)
+                    count_in(exact, born, last + 1, value.unit)
+                    count_in(padded, born, given_up + 1, -(-value.unit // alignment) * alignment)
         for work in seen.working:
-            alive(work.first, work.end, work.bytes)
+            count_in(exact, work.first, work.end, work.bytes)
+            count_in(padded, work.first, work.end, -(-work.bytes // alignment) * alignment)
         least, most = list(accumulate(exact)), list(accumulate(padded))
         for overlap in seen.overlaps:
             ending = {
@@ -203,11 +204,14 @@ class _Claims:
             most[overlap.tick] -= overlap.shared
         return least[:count], most[:count]
 
-    def _alive(self, tick: int) -> set[int]:
-        """The buffers in which something is alive at a tick."""
+    def _alive(self, tick: int, in_order: bool) -> set[int]:
+        """The buffers in which something is alive at a tick; `in_order`: or not given up yet."""
         found = {
             self.plan.placements[value.tensor].buffer
             for value in self.seen.values
-            if any(born != NEVER and born <= tick <= last for born, last in zip(value.born, value.last, strict=True))
+            if any(
+                born != NEVER and born <= tick <= last
+                for born, last in zip(value.born, value.given_up() if in_order else value.last, strict=True)
+            )
         }
         return found | {self.buffer_of[w.operator] for w in self.seen.working if w.first <= tick < w.end}

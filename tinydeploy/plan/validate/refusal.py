@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 from tinydeploy.errors import PlanInvalidError
@@ -15,6 +15,7 @@ class Refusal:
     """Makes the errors for plans of one model."""
 
     model: Model
+    _names: dict[int, str] = field(default_factory=dict)
 
     def because(self, why: str) -> NoReturn:
         """Raise `PlanInvalidError`."""
@@ -24,4 +25,6 @@ class Refusal:
         """A tensor as people know it."""
         if not 0 <= index < len(self.model.tensors):
             return f"tensor {index} (which does not exist)"
-        return f"tensor {index} '{printable(self.model.tensors[index].name)}'"
+        if index not in self._names:
+            self._names[index] = f"tensor {index} '{printable(self.model.tensors[index].name)}'"
+        return self._names[index]

@@ -33,7 +33,7 @@ class Replay:
         self.refuse = refusal.because
         self.named = refusal.named
         self.operators = {op.index: op for op in model.operators}
-        self.seen = Seen(exact=not plan.by_rows and not plan.fed)
+        self.seen = Seen(exact=plan.execution == "whole")
         self.tick = 0
         self.stamps = 0
         self.scratch_bytes = {b.scratch_of: b.bytes for b in plan.problem.buffers if b.scratch_of is not None}
@@ -165,7 +165,8 @@ class Replay:
         place = self.places[index]
         unit = tensor.bytes if self.seen.exact else place.row_bytes
         units = tensor.bytes // unit if unit else 0
-        value = Value(index, self._new(self.named(index), tensor.bytes), max(unit, 1), [NEVER] * units, [NEVER] * units)
+        never = ([NEVER] * units for _ in range(3))
+        value = Value(index, self._new(self.named(index), tensor.bytes), max(unit, 1), *never)
         self.seen.values.append(value)
         self.contents[index] = ((0, tensor.bytes, value, 0),)
 
@@ -343,6 +344,9 @@ class Replay:
                 self.seen.read[read.tensor] = number
                 for first, end, value, at in self._pieces(read.tensor, read.first, read.end):
                     value.use(at, at + end - first, self.tick)
+        for read in turn.spanned if number is not None else ():
+            for first, end, value, at in self._pieces(read.tensor, read.first, read.end):
+                value.span(at, at + end - first, self.tick)
         for write in turn.writes:
             for address, first, end in self.places[write.tensor].runs(write.first, write.end):
                 for start, stop, read in spans:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 NEVER = -1
 
@@ -11,8 +12,8 @@ NEVER = -1
 class Value:
     """What is written for one tensor. Stamps number its bytes from `stamp` on.
 
-    `unit` bytes live and die together: a row, or all of it. `born` and `last`: the tick at which each unit is written
-    first and the tick at which it is read last.
+    `unit` bytes live and die together: a row, or all of it. `born`, `last`: the tick at which each unit is written
+    first, and that at which it is read last. `spanned`: the last at which it lies between what is read.
     """
 
     tensor: int
@@ -20,22 +21,31 @@ class Value:
     unit: int
     born: list[int]
     last: list[int]
-
-    def use(self, first: int, end: int, tick: int) -> None:
-        """The bytes `[first, end)` are in use at `tick`."""
-        if first >= end:
-            return
-        for i in range(first // self.unit, (end - 1) // self.unit + 1):
-            self.last[i] = tick
+    spanned: list[int]
 
     def bear(self, first: int, end: int, tick: int) -> None:
         """The bytes `[first, end)` are written at `tick`."""
-        if first >= end:
-            return
-        for i in range(first // self.unit, (end - 1) // self.unit + 1):
+        for i in self._units(first, end):
             if self.born[i] == NEVER:
                 self.born[i] = tick
             self.last[i] = tick
+
+    def use(self, first: int, end: int, tick: int) -> None:
+        """The bytes `[first, end)` are read at `tick`."""
+        for i in self._units(first, end):
+            self.last[i] = tick
+
+    def span(self, first: int, end: int, tick: int) -> None:
+        """The bytes `[first, end)` lie between what is read at `tick`."""
+        for i in self._units(first, end):
+            self.spanned[i] = tick
+
+    def given_up(self) -> list[int]:
+        """The tick at which each unit is given up where that is done in order, and not under a window."""
+        return list(accumulate(map(max, self.last, self.spanned), max))
+
+    def _units(self, first: int, end: int) -> range:
+        return range(first // self.unit, (end - 1) // self.unit + 1 if first < end else 0)
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,8 @@ class Seen:
     """What the replay saw.
 
     A tick is the unit of its time: a row step, or a whole step. `ticks`: of each step, half-open; in a plan that goes
-    by rows an elided step has none. `exact`: there are no rows, every step is a tick, every value lives as a whole.
+    by rows an elided step has none. `exact`: no operator goes by rows, every step is a tick, every value lives as a
+    whole.
     `row_bytes`: of each tensor. `written`: of each tensor the first step that does so and the last; `read`: the last.
     `steps_of`: each operator's steps, and under −1 − t those that feed input t.
     """

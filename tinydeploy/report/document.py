@@ -46,7 +46,20 @@ class Line:
     tone: str = "plain"
 
 
-Block: TypeAlias = Table | Facts | Line
+Run: TypeAlias = tuple[str, int]
+"""Characters of one colour: 0 for the usual one, else its number."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of characters, line by line as runs, which keep their places; `note` says how to read it."""
+
+    title: str
+    lines: tuple[tuple[Run, ...], ...]
+    note: str = ""
+
+
+Block: TypeAlias = Table | Facts | Line | Picture
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from tinydeploy.report.document import Document, Facts, Line, Table
+from tinydeploy.report.document import Document, Facts, Line, Picture, Table
 
 _TONES = {"good": "bold green", "bad": "bold red", "title": "bold", "note": "dim", "plain": ""}
 _LEAST_TEXT = 18  # characters that a column of text keeps on a narrow terminal; the rest is folded
 _PIPED_WIDTH = 1 << 12
+_FILLS = ("cyan", "yellow", "green", "magenta", "bright_blue", "bright_red", "white", "bright_green")  # of pictures
 _GAP = 3  # between columns
 
 
@@ -46,6 +47,8 @@ def render(document: Document, *, width: int | None = None, colour: bool = False
             console.print(Text(block.text, style=_TONES[block.tone] if colour else ""), soft_wrap=width is None)
         elif isinstance(block, Facts):
             _print_table(console, _facts(block, colour), block.title, ())
+        elif isinstance(block, Picture):
+            _print_picture(console, block, colour)
         else:
             _print_table(console, _table(block, colour), block.title, _widths(block))
             if block.note:
@@ -60,6 +63,18 @@ def _print_table(console: Console, table: RichTable, title: str, widths: tuple[i
     console.width = max(usual, sum(widths) + _GAP * len(widths))
     console.print(table, crop=False)
     console.width = usual
+
+
+def _print_picture(console: Console, block: Picture, colour: bool) -> None:
+    """A terminal that is too narrow cuts it: folded, it would show nothing."""
+    console.print(Text(block.title, style="bold"))
+    for line in block.lines:
+        text = Text(no_wrap=True, overflow="crop")
+        for characters, number in line:
+            text.append(characters, f"black on {_FILLS[(number - 1) % len(_FILLS)]}" if colour and number else "")
+        console.print(text, crop=True)
+    if block.note:
+        console.print(Text(block.note, style="dim" if colour else ""))
 
 
 def _widths(block: Table) -> tuple[int, ...]:

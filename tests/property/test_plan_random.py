@@ -11,6 +11,8 @@ from tests.support.plan_nets import memory_of, networks
 from tinydeploy.ir import Model
 from tinydeploy.plan import Buffer, make_plan
 from tinydeploy.plan.placement import place
+from tinydeploy.plan.search import fit
+from tinydeploy.plan.shape import Shape
 
 
 def height_beside(buffer: Buffer, other: Buffer) -> int:
@@ -64,13 +66,12 @@ def test_small_instances_are_solved_to_the_true_optimum(buffers: list[Buffer]) -
 @settings(max_examples=100)
 @given(instances | shrinking(most=5))
 def test_the_exact_search_alone_finds_the_optimum(buffers: list[Buffer]) -> None:
-    from tinydeploy.plan.placement import Shape, _Exact, _rankings
-
     best = lowest_by_enumeration(buffers)
     shape = Shape(buffers)
-    for ranking in _rankings(shape):
-        assert _Exact(shape, ranking, 10**9).solve(best) is not None
-        assert _Exact(shape, ranking, 10**9).solve(best - 1) is None
+    found = fit(shape, best, 10**9)
+    assert found.offsets is not None and shape.height(found.offsets) <= best
+    assert fit(shape, best - 1, 10**9).offsets is None
+    assert fit(shape, best - 1, 10**9).complete
     assert place(buffers).arena_bytes == best
 
 

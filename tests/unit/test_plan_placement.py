@@ -51,7 +51,7 @@ def test_largest_first_alone_would_waste_here() -> None:
 def test_a_long_chain_is_quick_and_optimal_without_the_exact_search() -> None:
     source = random.Random(1)
     buffers = buffers_of(*((source.randrange(1, 5000), i, i + 2) for i in range(500)), alignment=16)
-    placed = place(buffers, local_visits=0, exact_visits=0)
+    placed = place(buffers, visits=0)
     assert placed.proof.optimal
     assert_disjoint(buffers, placed)
 
@@ -60,7 +60,7 @@ def test_effort_that_runs_out_proves_nothing() -> None:
     source = random.Random(5)
     firsts = [source.randrange(40) for _ in range(60)]
     rows = [(source.randrange(1, 50), first, first + source.randrange(1, 15)) for first in firsts]
-    placed = place(buffers_of(*rows), local_visits=0, exact_visits=1)
+    placed = place(buffers_of(*rows), visits=1)
     assert placed.arena_bytes > placed.proof.lower_bound_bytes
     assert not placed.proof.optimal
     assert not placed.proof.exhaustive

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 
 from tinydeploy.errors import MissingToolError
-from tinydeploy.plan.placement import Placed, Shape
+from tinydeploy.plan.placement import Placed
+from tinydeploy.plan.shape import Shape
 from tinydeploy.plan.types import Buffer, Proof
 
 DETERMINISTIC_LIMIT = 0.5  # CP-SAT's own measure of work, alike on every machine; under ten seconds of one core
@@ -45,11 +46,11 @@ def improve(buffers: Sequence[Buffer], start: Placed, *, effort: float = DETERMI
         model.add_hint(place, start.offsets[b] // (step * unit))
         offsets.append((place, step * unit))
         model.add(step * place + shape.size[b] // unit <= arena)
-        for first, end, size in shape.pieces[b]:
-            if size:
-                spans.append(model.new_fixed_size_interval_var(first, end - first, f"span{b}.{first}"))
-                heights.append(model.new_fixed_size_interval_var(step * place, size // unit, f"height{b}.{first}"))
-                demands.append(size // unit)
+        for first, end, low, high in shape.pieces[b]:
+            spans.append(model.new_fixed_size_interval_var(first, end - first, f"span{b}.{first}"))
+            at = step * place + low // unit
+            heights.append(model.new_fixed_size_interval_var(at, (high - low) // unit, f"height{b}.{first}"))
+            demands.append((high - low) // unit)
     model.add_no_overlap_2d(spans, heights)
     model.add_cumulative(spans, demands, arena)  # implied, and a help
     model.minimize(arena)

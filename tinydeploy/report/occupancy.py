@@ -196,15 +196,17 @@ def _touching(these: Iterable[Occupied], those: Iterable[Occupied]) -> list[Occu
 
 
 def _colours(buffers: list[Buffer]) -> dict[int, int]:
-    """For each buffer a colour that is free, or the one that was given away the longest ago; 0 for scratch."""
-    busy, given = [0] * COLOURS, [-1] * COLOURS  # by colour: to which step, and to which buffer last
-    found = {}
-    for position, buffer in enumerate(buffers):
-        if buffer.scratch_of is not None:
-            found[buffer.id] = 0
-            continue
-        colour = min(range(COLOURS), key=lambda c: (busy[c] > buffer.first, given[c], c))
-        busy[colour], given[colour] = max(busy[colour], buffer.end), position
+    """For each buffer the colour that it shares least with others of its time, the largest first; 0 for scratch."""
+
+    def area(buffer: Buffer) -> int:
+        return sum((end - first) * size for first, end, size in buffer.pieces)
+
+    shared: list[list[Buffer]] = [[] for _ in range(COLOURS)]
+    found = {b.id: 0 for b in buffers}
+    for buffer in sorted((b for b in buffers if b.scratch_of is None), key=lambda b: (-area(b), b.id)):
+        meets = [sum(area(o) for o in these if o.first <= buffer.end and buffer.first <= o.end) for these in shared]
+        colour = min(range(COLOURS), key=lambda c: (meets[c], len(shared[c]), c))
+        shared[colour].append(buffer)
         found[buffer.id] = colour + 1
     return found
 

@@ -29,6 +29,8 @@ from tinydeploy.report.document import (
     shape,
     told,
 )
+from tinydeploy.report.memory_map import memory_map, memory_map_data
+from tinydeploy.report.occupancy import occupancy_of
 from tinydeploy.transform import Prepared
 from tinydeploy.units import count, kib
 
@@ -51,12 +53,27 @@ class Planned:
         return self.prepared.model
 
 
-def plan_document(planned: Planned, others: Comparison, provenance: Provenance) -> Document:
-    """The report of `plan`."""
+def plan_document(
+    planned: Planned, others: Comparison, provenance: Provenance, *, map_columns: int | None = None
+) -> Document:
+    """The report of `plan`. `map_columns`: with the arena over time, as a picture at most so wide."""
     kinds = {**plan_kinds(planned), "comparison": "computed"}
-    data = {**envelope("plan", provenance, kinds), **plan_data(planned), "comparison": comparison_data(others)}
+    pictures: tuple[Block, ...] = ()
+    pictured = {}
+    if map_columns is not None:
+        occupancy = occupancy_of(planned.model, planned.plan)
+        pictures = (memory_map(occupancy, map_columns),)
+        pictured = {"memory_map": memory_map_data(occupancy)}
+        kinds["memory_map"] = "computed"
+    data = {
+        **envelope("plan", provenance, kinds),
+        **plan_data(planned),
+        "comparison": comparison_data(others),
+        **pictured,
+    }
     blocks = (
         *plan_blocks(planned),
+        *pictures,
         comparison_table(planned.plan, others),
         *what_if_lines(planned.plan, others),
         told(provenance, sha256=planned.model.sha256),

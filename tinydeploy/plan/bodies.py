@@ -102,6 +102,15 @@ def arrange(bodies: Sequence[Body], bound: int, *, effort: int = EFFORT) -> Arra
     return _improve(space, best, best_order, bound, effort)
 
 
+def stack(arrangement: Arrangement, bodies: Sequence[Body]) -> Arrangement:
+    """The arrangement with more bodies behind it, one behind the other."""
+    offsets, top = list(arrangement.offsets), arrangement.bytes
+    for body in bodies:
+        offsets.append(top)
+        top = align_up(top + body.bytes, ROW_ALIGNMENT)
+    return Arrangement(tuple(offsets), top)
+
+
 def _orders(bodies: Sequence[Body]) -> list[list[int]]:
     size = [b.bytes for b in bodies]
     first = [min(x.first for x in b.boxes) for b in bodies]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -63,18 +63,31 @@ def lives_of(graph: RowGraph, schedule: Schedule) -> Lives:
     return Lives(tuple(map(tuple, born)), tuple(map(tuple, end)), ticks)
 
 
-def lay_out(graph: RowGraph, schedule: Schedule, lives: Lives, *, effort: int = placing.EFFORT) -> Layout:
-    """The smallest layout that is found; among equals one with fewer rows apart, which need tables."""
-    return _Search(graph, schedule, lives, effort).layout()
+def lay_out(
+    graph: RowGraph,
+    schedule: Schedule,
+    lives: Lives,
+    *,
+    behind: Collection[int] = (),
+    effort: int = placing.EFFORT,
+) -> Layout:
+    """The smallest layout that is found; among equals one with fewer rows apart, which need tables.
+
+    `behind`: tensors whose stores lie behind all others.
+    """
+    return _Search(graph, schedule, lives, frozenset(graph.views[t].store for t in behind), effort).layout()
 
 
 class _Search:
-    def __init__(self, graph: RowGraph, schedule: Schedule, lives: Lives, effort: int) -> None:
+    def __init__(
+        self, graph: RowGraph, schedule: Schedule, lives: Lives, behind: frozenset[int], effort: int
+    ) -> None:
         self.graph = graph
         self.schedule = schedule
         self.lives = lives
+        self.behind = behind
         self.effort = effort
-        solid = {s.id for s in graph.stores if s.solid} | {s for a in schedule.actors for s in a.solid}
+        solid = {s.id for s in graph.stores if s.solid} | {s for a in schedule.actors for s in a.solid} | behind
         self.slots = tuple(
             s.rows if s.id in solid else ring_rows(lives.born[s.id], lives.end[s.id]) for s in graph.stores
         )
@@ -102,7 +115,9 @@ class _Search:
 
     def _tried(self, apart: frozenset[int], effort: int) -> Layout:
         bodies = self._bodies(apart)
-        arrangement = placing.arrange(bodies, self.bound, effort=effort)
+        front = bodies[: len(bodies) - len(self.behind)]
+        bound = placing.lower_bound(front, self.lives.ticks) if self.behind else self.bound
+        arrangement = placing.stack(placing.arrange(front, bound, effort=effort), bodies[len(front) :])
         return Layout(tuple(bodies), arrangement, self.slots, apart, self.bound)
 
     @staticmethod
@@ -125,8 +140,9 @@ class _Search:
     # -- bodies
 
     def _bodies(self, apart: frozenset[int]) -> list[Body]:
+        """Those that lie behind all others are the last."""
         found = [*self.scratch]
-        for store in self.graph.stores:
+        for store in sorted(self.graph.stores, key=lambda store: store.id in self.behind):
             if store.id in apart:
                 boxes = [self._box(store, r, 0) for r in range(store.rows)]
                 found += [Body((store.id, r), (box,)) for r, box in enumerate(boxes)]

@@ -15,7 +15,7 @@ from tinydeploy.plan import solver as cp_sat
 from tinydeploy.plan.order import orders, reordered
 from tinydeploy.plan.problem import MemoryOf, build_problem, stated_memory
 from tinydeploy.plan.program import plan_rows
-from tinydeploy.plan.types import ALIGNMENT, Execution, Occupied, Peak, Placement, Plan, Problem
+from tinydeploy.plan.types import ALIGNMENT, Buffer, Execution, Occupied, Peak, Placement, Plan, Problem, Proof
 from tinydeploy.plan.validate import validate
 
 Solver = Literal["auto", "builtin", "cp-sat"]
@@ -28,6 +28,7 @@ def make_plan(
     fed: Sequence[int] = (),
     kept: Sequence[int] = (),
     in_place: bool = True,
+    behind: Collection[int] = (),
     cut_after: Collection[int] = (),
     solver: Solver = "auto",
     memory_of: MemoryOf = stated_memory,
@@ -35,8 +36,9 @@ def make_plan(
     """The plan for `model`. Deterministic, and checked by the validator.
 
     `execution` is explained in plan/types.py. `fed`: inputs (tensor indices) that the application hands over row by
-    row. `kept`: tensors that stay readable to the end, beside the model's outputs. `cut_after`: operators after which
-    no other takes turns with those before.
+    row. `kept`: tensors that stay readable to the end, beside the model's outputs. `behind`: tensors that lie behind
+    all others in the arena, so that what comes before them can be shared. `cut_after`: operators after which no other
+    takes turns with those before.
 
     Operators run in the order with the least peak that is found. Where rows save nothing, tensors are whole.
 
@@ -59,11 +61,20 @@ def make_plan(
     if not fed:
         whole = reordered(wanted, least.order)
         plan = replace(
-            _plan_whole(whole, in_place, solver if execution == "whole" else "builtin", memory_of), kept=tuple(kept)
+            _plan_whole(whole, in_place, behind, solver if execution == "whole" else "builtin", memory_of),
+            kept=tuple(kept),
         )
     if execution != "whole":
         by_rows = plan_rows(
-            model, execution, offered, fed=fed, kept=kept, in_place=in_place, cut_after=cut_after, memory_of=memory_of
+            model,
+            execution,
+            offered,
+            fed=fed,
+            kept=kept,
+            in_place=in_place,
+            behind=behind,
+            cut_after=cut_after,
+            memory_of=memory_of,
         )
         if plan is None or by_rows.arena_bytes < plan.arena_bytes:
             plan = by_rows
@@ -72,12 +83,15 @@ def make_plan(
     return plan
 
 
-def _plan_whole(model: Model, in_place: bool, solver: Solver, memory_of: MemoryOf) -> Plan:
+def _plan_whole(model: Model, in_place: bool, behind: Collection[int], solver: Solver, memory_of: MemoryOf) -> Plan:
     """Whole tensors in one arena."""
     problem = build_problem(model, in_place=in_place, memory_of=memory_of)
-    placed = placement.place(problem.buffers)
+    front = [b for b in problem.buffers if not set(b.tensors).intersection(behind)]
+    placed = placement.place(front)
     if solver == "cp-sat" or (solver == "auto" and not placed.proof.optimal and cp_sat.available()):
-        placed = cp_sat.improve(problem.buffers, placed)
+        placed = cp_sat.improve(front, placed)
+    if len(front) < len(problem.buffers):
+        placed = _stacked(problem.buffers, front, placed)
     live = _live_by_step(problem)
     return Plan(
         problem=problem,
@@ -95,6 +109,19 @@ def _plan_whole(model: Model, in_place: bool, solver: Solver, memory_of: MemoryO
             for first, end, size in b.pieces
         ),
     )
+
+
+def _stacked(buffers: Sequence[Buffer], front: Sequence[Buffer], placed: placement.Placed) -> placement.Placed:
+    """All buffers, those that are not placed yet one behind the other behind those that are."""
+    offsets = {b.id: at for b, at in zip(front, placed.offsets, strict=True)}
+    top = placed.arena_bytes
+    for buffer in buffers:
+        if buffer.id not in offsets:
+            offsets[buffer.id] = top
+            top += buffer.aligned_bytes
+    bound = placement.lower_bound(buffers)
+    proof = Proof(bound, top == bound, f"what must lie behind, behind the rest: {placed.proof.method}")
+    return placement.Placed(tuple(offsets[b.id] for b in buffers), top, proof)
 
 
 def _live_by_step(problem: Problem) -> tuple[int, ...]:

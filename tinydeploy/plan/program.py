@@ -38,13 +38,15 @@ def plan_rows(
     fed: Sequence[int] = (),
     kept: Sequence[int] = (),
     in_place: bool = True,
+    behind: Collection[int] = (),
     cut_after: Collection[int] = (),
     memory_of: MemoryOf = stated_memory,
 ) -> Plan:
     """The plan for `overlap` or `streamed`, not yet validated. Deterministic.
 
-    `cut_after`: operators after which no other may take turns with those before. Of the orders `offered`, the first of
-    which is the model's own, the one whose schedule has the least peak is laid out.
+    `behind`: tensors that lie behind all others. `cut_after`: operators after which no other may take turns with those
+    before. Of the orders `offered`, the first of which is the model's own, the one whose schedule has the least peak is
+    laid out.
     """
     best: tuple[tuple[int, ...], RowGraph, Schedule] | None = None
     for candidate in offered:
@@ -59,7 +61,7 @@ def plan_rows(
     assert best is not None  # the first had no limit
     order, graph, schedule = best
     lives = lives_of(graph, schedule)
-    layout = lay_out(graph, schedule, lives)
+    layout = lay_out(graph, schedule, lives, behind=behind)
     return _Assembly(model, order, graph, schedule, lives, layout).plan(execution, tuple(fed), tuple(kept))
 
 

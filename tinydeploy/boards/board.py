@@ -19,7 +19,8 @@ class Region:
     """One memory of the chip: `[base, base + bytes)`.
 
     `arena` says that the region may hold the arena; `code` that it may be executed from; `dma` that DMA reaches it.
-    `use` says what it is good for, in words; `source` says where the figures come from.
+    `use` says what it is good for, in words; `source` says where the figures come from. `speed` ranks the RAMs of a
+    chip by how soon the core has a word of them: 1 is the soonest, equals are equally fast.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Region:
     arena: bool = True
     code: bool = True
     dma: bool = True
+    speed: int = 1
 
     @property
     def end(self) -> int:

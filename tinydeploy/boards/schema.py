@@ -39,6 +39,7 @@ _UART_MODELS = (
 _ADDRESS_SPACE = 1 << 32
 _MAX_HZ = 10_000_000_000
 _MAX_WAIT_STATES = 255
+_MAX_SPEED = 9
 _MAX_TEXT = 1000
 _MAX_ITEMS = 64
 # A RAM region starts and ends on a cache line of the Cortex-M7 and on the smallest region of the Armv7-M MPU.
@@ -243,11 +244,12 @@ def _read_region(table: _Table) -> Region:
         arena=arena,
         code=table.flag("code", default=kind is not RegionKind.EEPROM),
         dma=table.flag("dma", default=True),
+        speed=table.integer("speed", 1, _MAX_SPEED) if table.has("speed") else 1,
     )
 
 
 def _read_regions(board: _Table) -> tuple[Region, ...]:
-    keys = frozenset({"name", "kind", "base", "bytes", "use", "source", "arena", "code", "dma"})
+    keys = frozenset({"name", "kind", "base", "bytes", "use", "source", "arena", "code", "dma", "speed"})
     tables = board.tables("region", keys)
     regions: list[Region] = []
     for table in tables:

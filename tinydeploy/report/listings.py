@@ -159,6 +159,7 @@ def board_data(board: Board) -> dict[str, Any]:
                 "arena": r.arena,
                 "code": r.code,
                 "dma": r.dma,
+                "speed": r.speed,
                 "source": r.source,
             }
             for r in board.regions

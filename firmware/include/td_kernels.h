@@ -2,7 +2,8 @@
  *
  * Every function computes the output rows [first_row, end_row) from rows of its inputs and can be called for any
  * range in any order, as long as the input rows that it needs are there. A kernel with a window also gets room for
- * kernel_h row pointers. A constant table is made by the generator and never changes; see tinydeploy/operators/.
+ * kernel_h row pointers. The exceptions are td_..._accumulate: they take input rows [first_row, end_row), in order, and
+ * write in the last one. A constant table is made by the generator and never changes; see tinydeploy/operators/.
  */
 #ifndef TD_KERNELS_H
 #define TD_KERNELS_H

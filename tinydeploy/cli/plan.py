@@ -71,9 +71,7 @@ def _check_drawable(path: Path) -> None:
     from tinydeploy.errors import UsageError
 
     if path.suffix.lower() not in (".svg", ".html"):
-        raise UsageError(
-            f"cannot draw {path}: what kind of file it is to be is not known", hint="end it in .svg or .html"
-        )
+        raise UsageError(f"cannot draw {path}: it must end in .svg or .html")
     if path.is_dir() or not path.parent.is_dir():
         what = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
         raise UsageError(f"cannot draw {path}: {what}")

@@ -85,26 +85,45 @@ def plan_model(model: Model, board: Board, options: PlanOptions) -> Planned:
     installed, `UsageError` for a tensor to keep that there is not. A model that does not fit is no error here: see
     `Planned.fit`.
     """
-    has_data = all(t.data is not None for t in model.tensors if t.constant)
-    if has_data:
+    prepared = prepare_model(model, options)
+    return judged(prepared, board, plan_prepared(prepared, options), options)
+
+
+def prepare_model(model: Model, options: PlanOptions) -> Prepared:
+    """The model as it will be planned. Raises `UnsupportedModelError` for one that cannot run as int8."""
+    if has_weights(model):
         check_supported(model)
-    prepared = prepare(model, io=options.io, keep=find_tensors(model, options.keep))
+    return prepare(model, io=options.io, keep=find_tensors(model, options.keep))
+
+
+def has_weights(model: Model) -> bool:
+    """Whether it comes from a file; a network has shapes alone."""
+    return all(t.data is not None for t in model.tensors if t.constant)
+
+
+def judged(prepared: Prepared, board: Board, plan: Plan, options: PlanOptions) -> Planned:
+    """The plan with the model's costs and its fit."""
     costs = cost_table(prepared.model)
-    plan = plan_prepared(prepared, options)
-    fitted = _fit(prepared.model, board, plan, options, costs.totals.constant_bytes if not has_data else None)
-    return Planned(prepared, board, costs, plan, fitted)
+    constant_bytes = None if has_weights(prepared.model) else costs.totals.constant_bytes
+    return Planned(prepared, board, costs, plan, _fit(prepared.model, board, plan, options, constant_bytes))
 
 
-def plan_prepared(prepared: Prepared, options: PlanOptions, *, cut_after: Collection[int] = ()) -> Plan:
-    """The plan alone, of a model that is prepared with the same options."""
+def plan_prepared(
+    prepared: Prepared, options: PlanOptions, *, behind: Collection[int] = (), cut_after: Collection[int] = ()
+) -> Plan:
+    """The plan alone, of a model that is prepared with the same options; `behind` and `cut_after` as in `make_plan`."""
     model = prepared.model
     fed = tuple(dict.fromkeys(model.inputs)) if options.feed_rows else ()
+    kept = find_tensors(model, options.keep)
+    for tensor in set(fed).intersection(kept):
+        raise UsageError(f"'{printable(model.tensor(tensor).name)}' cannot be kept: its rows are fed one by one")
     return make_plan(
         model,
         execution=options.execution,
         fed=fed,
-        kept=find_tensors(model, options.keep),
+        kept=kept,
         in_place=options.in_place,
+        behind=behind,
         cut_after=cut_after,
         solver=options.solver,
     )
@@ -161,8 +180,9 @@ def worst_cut(plan: Plan) -> int | None:
 
 
 def find_tensors(model: Model, named: Sequence[str]) -> tuple[int, ...]:
-    """The indices of computed tensors, each given by its name or its number. Raises `UsageError`."""
-    computed = {t: model.tensor(t).name for op in model.operators for t in op.outputs}
+    """The indices of inputs or computed tensors, each given by its name or its number. Raises `UsageError`."""
+    computed = {t: model.tensor(t).name for t in model.inputs}
+    computed |= {t: model.tensor(t).name for op in model.operators for t in op.outputs}
     found = []
     for text in named:
         matches = [t for t, name in computed.items() if name == text]
@@ -188,7 +208,7 @@ def _fit(model: Model, board: Board, plan: Plan, options: PlanOptions, constant_
         program = emit(model, plan)
         stack_bytes += 4 * max(0, program.window_rows - _USUAL_WINDOW_ROWS) + program.counter_bytes
         constant_bytes = sum(program.pool.bytes_by_role().values())
-        code_bytes = estimate_code_bytes(program, board.core)
+        code_bytes = estimate_code_bytes([program], board.core)
     return fit(
         model,
         plan,
@@ -223,7 +243,7 @@ class Built:
 def generate_library(planned: Planned, name: str | None = None) -> SourceTree:
     """The C library's sources. Raises `UnsupportedModelError` for a network without weights."""
     model = planned.model
-    if any(t.constant and t.data is None for t in model.tensors):
+    if not has_weights(model):
         raise UnsupportedModelError(
             f"{model.path or model.name} has no weights, so there is nothing to generate",
             hint="plan and cost work without weights; build and run need a .tflite file",

@@ -7,7 +7,7 @@ tinydeploy.toolchain.measure` writes it anew. What an image really takes is in t
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -26,8 +26,8 @@ def _measured() -> Mapping[str, Mapping[str, int]]:
     return {core: dict(sizes) for core, sizes in data["cores"].items()}
 
 
-def estimate_code_bytes(program: Program, core: Core) -> int:
-    """Bytes of flash for kernels, steps and tables of `program`, with start-up code; an estimate.
+def estimate_code_bytes(programs: Sequence[Program], core: Core) -> int:
+    """Bytes of flash for steps and tables of `programs`, and once for their kernels and start-up code; an estimate.
 
     A core that was not measured takes the largest size of those that were.
     """
@@ -39,6 +39,9 @@ def estimate_code_bytes(program: Program, core: Core) -> int:
             return known[name].get(symbol, 0)
         return max(sizes.get(symbol, 0) for sizes in known.values())
 
-    code = size("startup") + sum(size(kernel) for kernel in program.kernels) + len(program.calls) * size("call")
-    code += sum(size("segment") + len(loop.stages) * size("stage") for loop in program.loops)
-    return code + program.fields * _FIELD_BYTES + len(program.places) * _TENSOR_BYTES + program.table_bytes
+    code = size("startup") + sum(map(size, frozenset[str]().union(*(program.kernels for program in programs))))
+    for program in programs:
+        code += len(program.calls) * size("call")
+        code += sum(size("segment") + len(loop.stages) * size("stage") for loop in program.loops)
+        code += program.fields * _FIELD_BYTES + len(program.places) * _TENSOR_BYTES + program.table_bytes
+    return code

@@ -83,17 +83,22 @@ class Fit:
 
     def why_not(self) -> str:
         """One line that says by how many bytes it does not fit; empty when it does."""
-        told = []
-        for memory, parts in ((self.sram, self.sram_parts), (self.flash, self.flash_parts)):
-            if memory.over_bytes:
-                made_of = " + ".join(
-                    f"{part.name} {f'{part.bytes:,}' if part.kind != 'unknown' else 'not known'}" for part in parts
-                )
-                told.append(
-                    f"{memory.name} is {memory.over_bytes:,} bytes too small: {memory.used_bytes:,} needed "
-                    f"({made_of}), {memory.capacity_bytes:,} there"
-                )
-        return "; ".join(told)
+        return why_not((self.sram, self.sram_parts), (self.flash, self.flash_parts))
+
+
+def why_not(*memories: tuple[Memory, tuple[Part, ...]]) -> str:
+    """One line that says of each memory by how many bytes it is too small; empty when none is."""
+    told = []
+    for memory, parts in memories:
+        if memory.over_bytes:
+            made_of = " + ".join(
+                f"{part.name} {f'{part.bytes:,}' if part.kind != 'unknown' else 'not known'}" for part in parts
+            )
+            told.append(
+                f"{memory.name} is {memory.over_bytes:,} bytes too small: {memory.used_bytes:,} needed "
+                f"({made_of}), {memory.capacity_bytes:,} there"
+            )
+    return "; ".join(told)
 
 
 def fit(
@@ -119,8 +124,8 @@ def fit(
     shrinks = tuple(_shrink(plan, step, live - free) for step, live in enumerate(plan.live_bytes) if live > free)
     return Fit(
         board=board.id,
-        sram=_total("SRAM", sram_parts, board.ram.bytes),
-        flash=_total("flash", flash_parts, board.flash.bytes),
+        sram=total("SRAM", sram_parts, board.ram.bytes),
+        flash=total("flash", flash_parts, board.flash.bytes),
         sram_parts=sram_parts,
         flash_parts=flash_parts,
         arena_free_bytes=free,
@@ -172,6 +177,7 @@ def _parts(kinds: Mapping[str, str], **sizes: int) -> tuple[Part, ...]:
     return tuple(Part(name, size, kinds[name]) for name, size in sizes.items())
 
 
-def _total(name: str, parts: tuple[Part, ...], capacity: int) -> Memory:
+def total(name: str, parts: tuple[Part, ...], capacity: int) -> Memory:
+    """A memory of `capacity` bytes with all of its parts; of its weakest part's kind."""
     kind = min((part.kind for part in parts), key=_WEAKEST_FIRST.index)
     return Memory(name, sum(part.bytes for part in parts), capacity, kind)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, ClassVar
 
 from tinydeploy.errors import UnsupportedModelError
@@ -37,8 +38,8 @@ class Work:
 class Window:
     """Which input rows and columns an output row and column need: for receptive fields and for streaming.
 
-    Output row y needs input rows `[y·stride_h − pad_top, y·stride_h − pad_top + kernel_h)`; `kernel_*` are extents
-    after dilation.
+    Output row y needs input rows `[y·stride_h − pad_top, y·stride_h − pad_top + kernel_h)`, every `dilation_h`-th of
+    them; `kernel_*` are extents after dilation.
     """
 
     kernel_h: int
@@ -47,6 +48,7 @@ class Window:
     stride_w: int = 1
     pad_top: int = 0
     pad_left: int = 0
+    dilation_h: int = 1
 
 
 @dataclass(frozen=True)
@@ -241,14 +243,25 @@ def window_rows(model: Model, op: Operator, window: Window) -> Rows:
     """The rows of an operator whose window slides over its first input, both of rank 4."""
     images, in_h, _, _ = model.tensor(op.inputs[0]).shape
     out_h = model.output_of(op).shape[1]
-    reads = []
-    for image in range(images):
-        for y in range(out_h):
-            top = y * window.stride_h - window.pad_top
-            first = min(max(top, 0), in_h)
-            end = max(min(top + window.kernel_h, in_h), first)
-            reads.append((image * in_h + first, image * in_h + end))
-    return Rows({0: tuple(reads)}, one_by_one(images * out_h))
+    spans = _window_spans(window, in_h, out_h)
+    reads = tuple((image * in_h + first, image * in_h + end) for image in range(images) for first, end in spans)
+    return Rows({0: reads}, one_by_one(images * out_h))
+
+
+def _window_spans(window: Window, in_h: int, out_h: int) -> list[Span]:
+    """For each output row, the input rows from the first to the last that it reads, or that others make it span.
+
+    A dilated window may step over all rows, or read a row above those of the window before it.
+    """
+    firsts, ends = [in_h] * out_h, [0] * out_h
+    for y in range(out_h):
+        top = y * window.stride_h - window.pad_top
+        met = [at for at in range(top, top + window.kernel_h, window.dilation_h) if 0 <= at < in_h]
+        if met:
+            firsts[y], ends[y] = met[0], met[-1] + 1
+    ends = list(accumulate(ends, max))
+    firsts = list(accumulate(reversed(firsts), min))[::-1]
+    return [(min(first, end), end) for first, end in zip(firsts, ends, strict=True)]
 
 
 def same_rows(model: Model, op: Operator) -> Rows | None:

@@ -130,6 +130,7 @@ class _Convolution(OperatorKind):
             a.stride_w,
             top,
             left,
+            a.dilation_h,
         )
 
     def rows(self, model: Model, op: Operator) -> Rows | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tinydeploy.ir import Model, Operator
@@ -214,31 +214,46 @@ class _Builder:
             told.accumulator_bytes or memory.scratch_bytes,
             told.accumulator_bytes > 0,
             told.one_at_a_time,
-            self._over(op, told, memory.in_place) if self.in_place else frozenset(),
+            self._over(op, told, memory.in_place, reads) if self.in_place else frozenset(),
             frozenset(self.views[op.inputs[p]].store for p in (whole.reads if rows is None else rows.solid)),
             rows is not None,
         )
 
-    def _over(self, op: Operator, rows: Rows, positions: Sequence[int]) -> frozenset[int]:
-        """Stores whose rows the output may lie over while a step reads them: element by element, in rising order."""
+    def _over(
+        self, op: Operator, rows: Rows, positions: Sequence[int], reads: Mapping[int, Sequence[Span]]
+    ) -> frozenset[int]:
+        """Stores whose rows the output may lie over while a step reads them: element by element, in rising order.
+
+        `reads`, by store: one row in each step, or an output could lie over the second row alone, too far behind.
+        An output that is a part of rows begins behind where these do.
+        """
         model = self.model
         if len(op.outputs) != 1:
             return frozenset()
         output = model.output_of(op)
+        view, row_bytes = self.views[output.index], rows_of(output)[1]
+        if self.drafts[view.store].row_bytes != row_bytes or view.offset % row_bytes:
+            return frozenset()
         found = set()
         for position in positions:
             index = op.inputs[position] if position < len(op.inputs) else -1
             if index < 0 or position not in rows.reads or model.tensors[index].variable:
                 continue
-            source = model.tensors[index]
-            steps = zip(rows.reads[position], rows.writes, strict=True)
-            each = all(b - a == d - c == 1 for (a, b), (c, d) in steps)
-            if each and source.elements == output.elements and source.dtype.bytes >= output.dtype.bytes:
-                found.add(self.views[index].store)
+            source, store = model.tensors[index], self.views[index].store
+            steps = zip(reads[store], rows.reads[position], rows.writes, strict=True)
+            each = all(b - a == d - c == f - e == 1 for (a, b), (c, d), (e, f) in steps)
+            same = source.elements == output.elements and source.dtype.bytes >= output.dtype.bytes
+            if each and same and not self.is_final(store):
+                found.add(store)
         for position in rows.reads:
             if position not in positions:
                 found.discard(self.views[op.inputs[position]].store)
         return frozenset(found)
+
+    def is_final(self, store: int) -> bool:
+        """Whether something in a store must be intact after the last step."""
+        model, tensors = self.model, self.drafts[store].tensors
+        return any(model.tensors[t].variable or t in model.outputs or t in self.kept for t in tensors)
 
     def feed(self, tensor: int) -> Actor:
         rows, _ = rows_of(self.model.tensors[tensor])
@@ -298,7 +313,7 @@ def _store(model: Model, builder: _Builder, number: int, draft: _Draft) -> Store
     tensors = [model.tensors[t] for t in draft.tensors]
     held = any(t.variable for t in tensors)
     stored = any(t.index in model.inputs and t.index not in builder.fed for t in tensors)
-    final = held or any(t.index in model.outputs or t.index in builder.kept for t in tensors)
+    final = builder.is_final(number)
     return Store(
         number,
         tuple(draft.tensors),

@@ -43,14 +43,14 @@ class Layout:
 
 def lives_of(graph: RowGraph, schedule: Schedule) -> Lives:
     """When each row is in use: from the tick that writes it through the last that reads it."""
-    ticks = len(schedule.ticks)
-    born = [[0] * s.rows for s in graph.stores]
+    ticks = max(1, len(schedule.ticks))  # what is given is there even if nothing runs
+    born = [[0 if s.given else ticks] * s.rows for s in graph.stores]
     end = [[0] * s.rows for s in graph.stores]
     for t, (a, row) in enumerate(schedule.ticks):
         actor = schedule.actors[a]
         for s, spans in actor.writes:
             for r in range(*spans[row]):
-                born[s][r] = t
+                born[s][r] = min(born[s][r], t)
                 end[s][r] = max(end[s][r], t + 1)
         for s, spans in actor.reads:
             for r in range(*spans[row]):
@@ -92,7 +92,14 @@ class _Search:
             s.rows if s.id in solid else ring_rows(lives.born[s.id], lives.end[s.id]) for s in graph.stores
         )
         self.may = frozenset(s.id for s in graph.stores if s.id not in solid and s.rows > 1)
-        self.over = {s: actor.over for actor in schedule.actors if actor.over for s, _ in actor.writes}
+        self.over = {
+            (s, r): actor.over
+            for actor in schedule.actors
+            if actor.over
+            for s, spans in actor.writes
+            for span in spans
+            for r in range(*span)
+        }
         self.scratch = self._scratch()
         self.bound = placing.lower_bound(self._bodies(frozenset()), lives.ticks)
 
@@ -164,7 +171,7 @@ class _Search:
 
     def _box(self, store: Store, row: int, offset: int) -> Box:
         first, end = self.lives.born[store.id][row], self.lives.end[store.id][row]
-        return Box(offset, store.row_bytes, first, end, store.id, self.over.get(store.id, frozenset()))
+        return Box(offset, store.row_bytes, first, end, store.id, self.over.get((store.id, row), frozenset()))
 
     def _scratch(self) -> list[Body]:
         """A body for each actor that needs scratch, or sums rows up."""

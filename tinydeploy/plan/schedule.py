@@ -24,7 +24,8 @@ Tick = tuple[int, int]
 class Schedule:
     """The program, tick by tick, and the actors as they go. `cuts`: positions at which segments begin, and the end.
 
-    `peak_bytes`: the most bytes alive, exact, without alignment. `complete`: all cuts worth a look were looked at.
+    `peak_bytes`: the most bytes alive, without alignment; a row that is never read counts until its readers have passed
+    it, or later segments have. `complete`: all cuts worth a look were looked at.
     """
 
     actors: tuple[Actor, ...]
@@ -64,25 +65,28 @@ def floor_bytes(graph: RowGraph) -> int:
         ways = (actor, graph.alone.get(position, actor))
         found = max(found, min(_least(graph, way) for way in ways))
         if all(graph.stores[s].given for s, _ in actor.reads):
-            written = min(_written(graph, way, 0) for way in ways)
+            written = min(_written(graph, way, 0) - _shared(graph, way, 0) for way in ways)
             first = written if first is None else min(first, written)
     return max(found, given + (first or 0))
 
 
 def _least(graph: RowGraph, actor: Actor) -> int:
     """The most that one of its steps needs by itself."""
-    stores = graph.stores
     most = 0
     for row in range(actor.steps):
-        read = {s: (spans[row][1] - spans[row][0]) * stores[s].row_bytes for s, spans in actor.reads}
-        written = _written(graph, actor, row)
-        shared = min(written, max((read[s] for s in actor.over if s in read), default=0))
-        most = max(most, sum(read.values()) + written + actor.scratch_bytes - shared)
+        read = sum((spans[row][1] - spans[row][0]) * graph.stores[s].row_bytes for s, spans in actor.reads)
+        most = max(most, read + _written(graph, actor, row) + actor.scratch_bytes - _shared(graph, actor, row))
     return most
 
 
 def _written(graph: RowGraph, actor: Actor, row: int) -> int:
     return sum((spans[row][1] - spans[row][0]) * graph.stores[s].row_bytes for s, spans in actor.writes)
+
+
+def _shared(graph: RowGraph, actor: Actor, row: int) -> int:
+    """Bytes that a step writes over what it reads, at best."""
+    read = [(spans[row][1] - spans[row][0]) * graph.stores[s].row_bytes for s, spans in actor.reads if s in actor.over]
+    return min(_written(graph, actor, row), max(read, default=0))
 
 
 class _Moves:

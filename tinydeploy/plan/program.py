@@ -29,6 +29,8 @@ from tinydeploy.plan.types import (
     Step,
 )
 
+_Found = tuple[tuple[int, ...], RowGraph, Schedule]
+
 
 def plan_rows(
     model: Model,
@@ -48,21 +50,32 @@ def plan_rows(
     before. Of the orders `offered`, the first of which is the model's own, the one whose schedule has the least peak is
     laid out.
     """
-    best: tuple[tuple[int, ...], RowGraph, Schedule] | None = None
-    for candidate in offered:
+    graphs = [
+        (each.order, build_rows(model, each.order, fed=fed, kept=kept, in_place=in_place, memory_of=memory_of))
+        for each in offered
+    ]
+
+    def laid_out(found: _Found, execution: Execution) -> Plan:
+        order, graph, schedule = found
+        lives = lives_of(graph, schedule)
+        layout = lay_out(graph, schedule, lives, behind=behind)
+        return _Assembly(model, order, graph, schedule, lives, layout).plan(execution, tuple(fed), tuple(kept))
+
+    in_turn = [(order, graph, one_by_one(graph)) for order, graph in graphs]
+    least = min(in_turn, key=lambda found: found[2].peak_bytes)
+    if execution == "overlap":
+        return laid_out(least, "overlap")
+    best: _Found | None = None
+    for order, graph in graphs:
         below = None if best is None else best[2].peak_bytes
-        graph = build_rows(model, candidate.order, fed=fed, kept=kept, in_place=in_place, memory_of=memory_of)
-        if execution == "overlap":
-            found: Schedule | None = one_by_one(graph)
-        else:
-            found = streamed(graph, EFFORT // len(offered), cut_after, below)
-        if found is not None and (below is None or found.peak_bytes < below):
-            best = candidate.order, graph, found
+        schedule = streamed(graph, EFFORT // len(offered), cut_after, below)
+        if schedule is not None:
+            best = order, graph, schedule
     assert best is not None  # the first had no limit
-    order, graph, schedule = best
-    lives = lives_of(graph, schedule)
-    layout = lay_out(graph, schedule, lives, behind=behind)
-    return _Assembly(model, order, graph, schedule, lives, layout).plan(execution, tuple(fed), tuple(kept))
+    plan = laid_out(best, "streamed")
+    if least[2].peak_bytes < plan.arena_bytes:  # fewer bytes alive may need more room
+        plan = min(plan, laid_out(least, "overlap"), key=lambda each: each.arena_bytes)
+    return plan
 
 
 class _Assembly:
@@ -117,6 +130,8 @@ class _Assembly:
             segments[segment[a]] = (begun, len(self.steps))
             previous = a
         self._elide(waiting, None, len(ticks))
+        if not ticks:
+            self.step_of = [0]
         self.segments = []
         for number, (first, end) in sorted(segments.items()):
             i, j = self.schedule.cuts[number : number + 2]
@@ -192,7 +207,7 @@ class _Assembly:
         bound = self.layout.bound_bytes
         exact = arena == bound
         method = "best layout found"
-        step = max(range(len(live)), key=lambda s: (live[s], -s))
+        step = max(range(len(live)), key=lambda s: (live[s], not self.steps[s].elided, -s))
         floor = floor_bytes(self.graph)
         if exact:
             method = "no program of row steps needs less" if arena <= floor else "no layout of this program needs less"
@@ -209,7 +224,7 @@ class _Assembly:
                 step,
                 live[step],
                 tuple(sorted(at_peak, key=lambda b: (-sizes[b], b))),
-                self.schedule.ticks[widest[step]][1],
+                self.schedule.ticks[widest[step]][1] if self.schedule.ticks else 0,
                 self._rows_alive(widest[step], buffers, home),
             ),
             live_bytes=live,
@@ -231,9 +246,13 @@ class _Assembly:
             else:
                 buffer = home[body.key[0]]
             for box in body.boxes:
-                first, end = self.step_of[box.first], self.step_of[box.end - 1] + 1
+                first, end = self._steps_of(box.first, box.end)
                 found.append(Occupied(buffer, at + box.offset, box.bytes, first, end))
         return tuple(found)
+
+    def _steps_of(self, first: int, end: int) -> tuple[int, int]:
+        """The steps of ticks `[first, end)`; the last tick goes on through steps in which nothing runs."""
+        return self.step_of[first], len(self.steps) if end == self.lives.ticks else self.step_of[end - 1] + 1
 
     def _place(self, index: int, home: dict[int, int], first: int, end: int) -> Placement:
         view = self.graph.views[index]
@@ -306,7 +325,7 @@ class _Assembly:
             in_use[box.end - first] -= box.bytes
         in_use = list(accumulate(in_use))
         found: list[tuple[int, int, int]] = []
-        for step in range(self.step_of[first], self.step_of[end - 1] + 1):
+        for step in range(*self._steps_of(first, end)):
             size = in_use[widest[step] - first] if first <= widest[step] < end else 0
             if found and found[-1][2] == size:
                 found[-1] = (found[-1][0], step + 1, size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -100,3 +101,21 @@ class Board:
     def region_at(self, address: int) -> Region | None:
         """The region that holds `address`, or None."""
         return next((r for r in self.regions if r.base <= address < r.end), None)
+
+
+def joined(parts: Sequence[Region]) -> Region:
+    """Regions that lie one behind the other, by rising address, as one; a single one as it is."""
+    if len(parts) == 1:
+        return parts[0]
+    return Region(
+        name="+".join(p.name for p in parts),
+        kind=RegionKind.RAM,
+        base=parts[0].base,
+        bytes=sum(p.bytes for p in parts),
+        use="; ".join(dict.fromkeys(f"{p.name}: {p.use}" for p in parts)),
+        source="; ".join(dict.fromkeys(p.source for p in parts)),
+        arena=True,
+        code=all(p.code for p in parts),
+        dma=all(p.dma for p in parts),
+        speed=max(p.speed for p in parts),
+    )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import NoReturn
 
-from tinydeploy.boards.board import Board, Core, Region, RegionKind, Uart
+from tinydeploy.boards.board import Board, Core, Region, RegionKind, Uart, joined
 from tinydeploy.errors import BoardError
 
 SCHEMA_HINT = "docs/boards.md describes every key of a board file"
@@ -263,10 +263,6 @@ def _read_regions(board: _Table) -> tuple[Region, ...]:
     return tuple(regions)
 
 
-def _joined(parts: tuple[str, ...]) -> str:
-    return "; ".join(dict.fromkeys(parts))
-
-
 def _main_ram(board: _Table, regions: Mapping[str, Region]) -> Region:
     """The memory that `ram` names: one region, or several that lie one behind the other, as one."""
     names = board.strings("ram")
@@ -288,19 +284,7 @@ def _main_ram(board: _Table, regions: Mapping[str, Region]) -> Region:
                 hint="ram is one span: list adjacent regions by rising address, and leave the others out",
             )
         parts.append(region)
-    if len(parts) == 1:
-        return parts[0]
-    return Region(
-        name="+".join(p.name for p in parts),
-        kind=RegionKind.RAM,
-        base=parts[0].base,
-        bytes=sum(p.bytes for p in parts),
-        use=_joined(tuple(f"{p.name}: {p.use}" for p in parts)),
-        source=_joined(tuple(p.source for p in parts)),
-        arena=True,
-        code=all(p.code for p in parts),
-        dma=all(p.dma for p in parts),
-    )
+    return joined(parts)
 
 
 def _start(board: _Table, regions: Mapping[str, Region], ram: Region) -> Region:

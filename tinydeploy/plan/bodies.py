@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,10 +89,10 @@ def arrange(bodies: Sequence[Body], bound: int, *, effort: int = EFFORT) -> Arra
     """Offsets for the bodies, the arena as small as is found; ends at once when it is `bound`."""
     if not bodies:
         return Arrangement((), 0)
-    space = _Space(bodies)
+    space = Space(bodies)
     best: Arrangement | None = None
     best_order: list[int] = []
-    for order in _orders(bodies):
+    for order in orders(bodies):
         found = space.place(order, None if best is None else best.bytes)
         effort -= space.meetings
         if found is not None and (best is None or found.bytes < best.bytes):
@@ -111,7 +112,7 @@ def stack(arrangement: Arrangement, bodies: Sequence[Body]) -> Arrangement:
     return Arrangement(tuple(offsets), top)
 
 
-def _orders(bodies: Sequence[Body]) -> list[list[int]]:
+def orders(bodies: Sequence[Body]) -> list[list[int]]:
     size = [b.bytes for b in bodies]
     first = [min(x.first for x in b.boxes) for b in bodies]
     end = [max(x.end for x in b.boxes) for b in bodies]
@@ -133,7 +134,7 @@ def _orders(bodies: Sequence[Body]) -> list[list[int]]:
     return [list(o) for o in dict.fromkeys(tuple(o) for o in orders)]
 
 
-def _improve(space: _Space, best: Arrangement, order: list[int], bound: int, effort: int) -> Arrangement:
+def _improve(space: Space, best: Arrangement, order: list[int], bound: int, effort: int) -> Arrangement:
     """Local search over orders: what sticks out at the top comes earlier."""
     source = random.Random(0)
     current, current_order = best, order
@@ -156,7 +157,7 @@ def _improve(space: _Space, best: Arrangement, order: list[int], bound: int, eff
     return best
 
 
-class _Space:
+class Space:
     """The boxes as arrays, and placement of bodies in any order, each as low as it goes."""
 
     def __init__(self, bodies: Sequence[Body]) -> None:
@@ -175,24 +176,28 @@ class _Space:
         offsets = [-1] * len(self.bodies)
         top = 0
         for b in order:
-            taken = []
-            for c, spans in self.near[b]:
-                at = offsets[c]
-                if at >= 0:
-                    taken += [(at + low, at + high) for low, high in spans]
-            taken.sort()
-            at = 0
-            for low, high in taken:
-                if at <= low:
-                    break
-                if high > at:
-                    at = align_up(high, ROW_ALIGNMENT)
-            offsets[b] = at
+            offsets[b] = at = self.lowest(b, offsets, 0)
             if at + self.sizes[b] > top:
                 top = at + self.sizes[b]
                 if limit is not None and top >= limit:
                     return None
         return Arrangement(tuple(offsets), align_up(top, ROW_ALIGNMENT))
+
+    def lowest(self, b: int, offsets: Sequence[int], floor: int) -> int:
+        """The lowest offset from `floor` on at which a body is clear of those that have one; -1 says none yet."""
+        taken = []
+        for c, spans in self.near[b]:
+            at = offsets[c]
+            if at >= 0:
+                taken += [(at + low, at + high) for low, high in spans]
+        taken.sort()
+        at = floor
+        for low, high in taken:
+            if at <= low:
+                break
+            if high > at:
+                at = align_up(high, ROW_ALIGNMENT)
+        return at
 
 
 Near = list[list[tuple[int, list[tuple[int, int]]]]]
@@ -200,26 +205,51 @@ Near = list[list[tuple[int, list[tuple[int, int]]]]]
 
 def _conflicts(bodies: Sequence[Body]) -> Near:
     """For each body b and other body c: open intervals of offset(b) − offset(c) at which boxes of both would meet."""
-    by_pair: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    boxes = [(b, box) for b, body in enumerate(bodies) for box in body.boxes]
-    alive: list[tuple[int, Box]] = []
+    by_pair: list[dict[int, list[tuple[int, int]]]] = [{} for _ in bodies]
+    staircase = [_is_staircase(body) for body in bodies]
+    boxes = [(c, box) for c, body in enumerate(bodies) for box in body.boxes]
+    alive: dict[int, list[Box]] = {}
     for c, box in sorted(boxes, key=lambda each: (each[1].first, each[0])):
-        alive = [(b, other) for b, other in alive if other.end > box.first]
-        for b, other in alive:
+        ended = []
+        for b, others in alive.items():
+            if others[0].end <= box.first or not staircase[b]:
+                others[:] = [other for other in others if other.end > box.first]
+                if not others:
+                    ended.append(b)
+                    continue
             if b == c:
                 continue
-            distance = other.offset - box.offset  # of the box's body from the other's, if both boxes began together
-            low = distance - box.bytes
-            if other.end == box.first + 1 and other.group >= 0 and other.group in box.over:
-                low = distance  # it may begin before the other, or with it
-            by_pair.setdefault((c, b), []).append((low, distance + other.bytes))
-        alive.append((c, box))
+            # the distance of the box's body from the other's, at which a box of each would begin together
+            spans = by_pair[c].setdefault(b, [])
+            if staircase[b] and others[0].group not in box.over:
+                last = others[-1]
+                spans.append((others[0].offset - box.offset - box.bytes, last.offset + last.bytes - box.offset))
+                continue
+            for other in others:
+                distance = other.offset - box.offset
+                low = distance - box.bytes
+                if other.end == box.first + 1 and other.group >= 0 and other.group in box.over:
+                    low = distance  # it may begin before the other, or with it
+                spans.append((low, distance + other.bytes))
+        for b in ended:
+            del alive[b]
+        alive.setdefault(c, []).append(box)
     near: Near = [[] for _ in bodies]
-    for (c, b), spans in by_pair.items():
-        merged = _merged(spans)
-        near[c].append((b, merged))
-        near[b].append((c, [(-high, -low) for low, high in reversed(merged)]))
+    for c, met in enumerate(by_pair):
+        for b, spans in met.items():
+            if spans:
+                merged = _merged(spans)
+                near[c].append((b, merged))
+                near[b].append((c, [(-high, -low) for low, high in reversed(merged)]))
     return near
+
+
+def _is_staircase(body: Body) -> bool:
+    """Whether its boxes follow one another without gaps and end in the order in which they begin: those in use at one
+    tick are a run of bytes."""
+    return all(
+        a.offset + a.bytes == b.offset and a.first <= b.first and a.end <= b.end for a, b in pairwise(body.boxes)
+    )
 
 
 def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from tinydeploy.ir import Model
 from tinydeploy.units import align_up
 
 Execution = Literal["whole", "overlap", "streamed"]
@@ -83,8 +84,21 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Share:
+    """Bytes `[offset, offset + bytes)` of an arena, which lie in one piece of memory from `address` on.
+
+    `region` is the board's name for it, several joined by `+` where the piece goes through neighbours.
+    """
+
+    region: str
+    address: int
+    offset: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Placement:
-    """Where a tensor lies: `region` of the board ("" until a board is chosen), `offset` bytes into that arena.
+    """Where a tensor lies: `region` of the board ("" until a board is chosen), `offset` bytes into the arena.
 
     Row r lies at `offset + (r mod ring_rows) · bytes per row`; `ring_rows` is equal to the tensor's rows when it is
     whole. With `row_offsets` row r lies at `row_offsets[r]` instead, and `offset` is the least of them.
@@ -172,7 +186,8 @@ class Plan:
     `scratch_offsets`: by operator, its scratch, or its accumulators where it adds rows up. `by_rows`: the operators
     whose steps are those of `operators.base.Rows`; all others run in one step. `segments`: where operators are
     streamed, in order. `fed`: the inputs that are handed over row by row. `kept`: tensors that stay readable to the
-    end although the model does not return them.
+    end although the model does not return them. `shares`: where the arena is on a board, by rising offset; several
+    where it is spread over memories with holes between them. Empty until a board is chosen, or where it does not fit.
     """
 
     problem: Problem
@@ -190,6 +205,50 @@ class Plan:
     fed: tuple[int, ...] = ()
     kept: tuple[int, ...] = ()
     occupied: tuple[Occupied, ...] = ()
+    shares: tuple[Share, ...] = ()
+
+    @property
+    def base(self) -> Share:
+        """The share at the lowest address, where the pointer to the arena points. Only with shares."""
+        return min(self.shares, key=lambda share: share.address)
+
+    def distance(self, offset: int) -> int:
+        """From the pointer to the arena to the byte at `offset`: more than `offset` behind holes."""
+        if len(self.shares) < 2:
+            return offset
+        share = max((s for s in self.shares if s.offset <= offset), key=lambda s: s.offset)
+        return share.address - self.base.address + offset - share.offset
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """One of several models in one arena, of which never two run at once.
+
+    It works in `[0, working_bytes)`, which is everybody's, and in `[state_first, state_end)`, which is its own: there
+    lie the tensors (indices) that `survives` names, which other models leave as they are.
+    """
+
+    model: Model
+    plan: Plan
+    working_bytes: int
+    state_first: int
+    state_end: int
+    survives: tuple[int, ...]
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes that are this model's alone."""
+        return self.state_end - self.state_first
+
+
+@dataclass(frozen=True)
+class SharedArena:
+    """An arena of several models: `[0, shared_bytes)` is everybody's, behind it lies the state of each."""
+
+    tenants: tuple[Tenant, ...]
+    shared_bytes: int
+    arena_bytes: int
+    alignment: int
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def orders(bodies: Sequence[Body]) -> list[list[int]]:
     live = live_bytes(bodies, max(end))
     crowd = [max(int(live[x.first : x.end].max(initial=0)) for x in b.boxes) for b in bodies]
     indices = range(len(bodies))
-    orders = [
+    found = [
         sorted(indices, key=lambda i: (-crowd[i], -size[i], first[i], i)),
         sorted(indices, key=lambda i: (-several[i], -crowd[i], -area[i], first[i], i)),
         sorted(indices, key=lambda i: (-size[i], first[i], i)),
@@ -131,7 +131,7 @@ def orders(bodies: Sequence[Body]) -> list[list[int]]:
         sorted(indices, key=lambda i: (first[i] - end[i], -size[i], first[i], i)),
         sorted(indices, key=lambda i: (first[i], -size[i], i)),
     ]
-    return [list(o) for o in dict.fromkeys(tuple(o) for o in orders)]
+    return [list(o) for o in dict.fromkeys(tuple(o) for o in found)]
 
 
 def _improve(space: Space, best: Arrangement, order: list[int], bound: int, effort: int) -> Arrangement:

@@ -12,8 +12,9 @@ from tinydeploy.plan.rows import RowGraph, Store
 from tinydeploy.plan.schedule import Schedule
 from tinydeploy.plan.types import ROW_ALIGNMENT
 
-_REACH = ROW_ALIGNMENT << 16  # of a table of rows, whose entries have 16 bits
+REACH = ROW_ALIGNMENT << 16  # of a table of rows, whose entries have 16 bits
 _GROUPS = 3  # of the fullest segments that are tried as the only ones with rows apart
+_MANY_ROWS = 4000  # of all stores together: with more than that, that is not tried
 SCRATCH = -1  # in a body's key, before the actor's position
 
 
@@ -112,7 +113,8 @@ class _Search:
         if goal.arrangement.bytes >= simple.arrangement.bytes or self._beyond_reach(goal):
             return simple
         apart: frozenset[int] = frozenset()
-        for group in self._by_fullness()[:_GROUPS]:
+        few = sum(s.rows for s in self.graph.stores) <= _MANY_ROWS
+        for group in self._by_fullness()[:_GROUPS] if few else ():
             apart |= group
             if apart != self.may:
                 found = self._tried(apart, self.effort // 4)
@@ -131,7 +133,7 @@ class _Search:
     def _beyond_reach(layout: Layout) -> bool:
         """Whether a row that lies apart is further into the arena than its table can say."""
         offsets = zip(layout.bodies, layout.arrangement.offsets, strict=True)
-        return any(body.key[0] in layout.apart and at >= _REACH for body, at in offsets)
+        return any(body.key[0] in layout.apart and at >= REACH for body, at in offsets)
 
     def _by_fullness(self) -> list[frozenset[int]]:
         """The stores that may lie apart, segment by segment, those of the fullest segments first."""

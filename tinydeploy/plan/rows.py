@@ -292,7 +292,7 @@ def build_rows(
             waiting.remove(tensor)
         kind = kind_of(op.opcode)
         rows = kind.rows(model, op) if kind is not None else None
-        if rows is not None and (rows.accumulator_bytes or rows.one_at_a_time):
+        if rows is not None and rows.one_at_a_time:
             alone[len(actors)] = builder.actor(op, None)
         actors.append(builder.actor(op, rows))
     actors += [builder.feed(tensor) for tensor in waiting]  # nobody reads it, but the application hands it over

@@ -16,6 +16,9 @@ from tinydeploy.plan.rows import Actor, RowGraph
 
 EFFORT = 200_000  # row steps that may be gone through in the search for cuts: about a second in CPython
 
+MOST_EFFORT = 1_000_000  # the same for networks of many operators and rows
+_NEIGHBOURHOODS = 128  # of operators; in a network of fewer operators each is one
+
 Tick = tuple[int, int]
 """(actor's position, row step): the unit of a program's time."""
 
@@ -49,7 +52,8 @@ def streamed(
 
     `cut_after`: operators after which a segment ends, whether that is good or not.
     """
-    search = _Search(graph, effort)
+    ticks = sum(actor.steps for actor in graph.actors)
+    search = _Search(graph, min(max(effort, 40 * ticks), MOST_EFFORT))
     forced = [i + 1 for i, actor in enumerate(graph.actors) if actor.operator in cut_after]
     cuts = search.cuts(forced, below)
     return None if cuts is None else search.schedule(cuts)
@@ -151,6 +155,7 @@ class _Search:
         """
         n = self.count
         farthest = [next((cut for cut in forced if cut > i), n) for i in range(n)]
+        ends = self._ends()
         to_end = [0] * (n + 1)  # the peak of going on one operator after the other
         for i in reversed(range(n)):
             to_end[i] = max(to_end[i + 1], self.peak(i, i + 1, None) or 0)
@@ -167,12 +172,24 @@ class _Search:
             for j in range(i + 1, farthest[i] + 1):
                 if max(reached, self.across[j]) >= limit or self.left <= 0:
                     continue
+                if j > i + 1 and not (ends[i] and ends[j]):
+                    continue
                 length = self.peak(i, j, limit - 1)
                 if length is not None and max(reached, length) < best[j]:
                     best[j] = max(reached, length)
                     heapq.heappush(queue, (best[j], j))
                     limit = min(limit, max(best[j], to_end[j]))
         return None if below is not None and limit >= below else self._fewest_calls(limit)
+
+    def _ends(self) -> list[bool]:
+        """Where segments of several operators may begin and end: anywhere, or in a large network where little is alive.
+
+        There the least of each neighbourhood has to do, or the search would end before it has begun.
+        """
+        n = self.count
+        near = n // _NEIGHBOURHOODS
+        least = [min(self.across[max(0, i - near) : i + near + 1]) for i in range(n + 1)]
+        return [i in (0, n) or self.across[i] == least[i] for i in range(n + 1)]
 
     def _fewest_calls(self, limit: int) -> list[int]:
         """The path of segments within the limit that makes the fewest calls."""

@@ -18,6 +18,7 @@ _LABEL = 11  # characters of the addresses' column, with its rule
 _LABELLED = 4  # every so many rows
 _LEGEND_LINES = 3
 _LEGEND_NAME = 24
+_APART = "  "
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _SCRATCH = "░"
 _OTHER = "#"  # where there are more tensors than letters
@@ -153,8 +154,6 @@ def _bracket(label: str, width: int) -> str:
 
 def _legend(occupancy: Occupancy, letters: dict[int, str], width: int) -> list[tuple[Run, ...]]:
     """Who the letters are, with the most bytes that each has at once, in as many lines as there are for it."""
-    lines: list[list[Run]] = [[]]
-    used = left = 0
     shown = [h for h in occupancy.holders if letters.get(h.buffer, _OTHER) not in (_OTHER, _SCRATCH)]
     entries = [
         (letters[h.buffer], h.colour, f" {printable(h.name, _LEGEND_NAME)} {number(_most_bytes(occupancy, h))} B")
@@ -162,17 +161,19 @@ def _legend(occupancy: Occupancy, letters: dict[int, str], width: int) -> list[t
     ]
     if _SCRATCH in letters.values():
         entries.append((_SCRATCH, 0, " scratch"))
+    lines: list[list[Run]] = []
+    room = 0
     for position, (sign, colour, text) in enumerate(entries):
-        if used and used + len(text) + 1 > width:
-            if len(lines) == _LEGEND_LINES:
-                left = len(entries) - position
-                break
-            lines.append([])
-            used = 0
-        lines[-1] += [(sign, colour), (text + "  ", 0)]
-        used += len(text) + 3
-    if left:
-        lines.append([(f"… and {left} more", 0)])
+        size = len(_APART) + len(sign + text)
+        if size <= room:
+            lines[-1] += [(_APART, 0), (sign, colour), (text, 0)]
+            room -= size
+        elif len(lines) < _LEGEND_LINES:
+            lines.append([(sign, colour), (text, 0)])
+            room = width - len(sign + text)
+        else:
+            lines.append([(f"… and {len(entries) - position} more", 0)])
+            break
     return [tuple(line) for line in lines]
 
 

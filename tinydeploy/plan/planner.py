@@ -14,7 +14,9 @@ from tinydeploy.plan import placement
 from tinydeploy.plan import solver as cp_sat
 from tinydeploy.plan.order import orders, reordered
 from tinydeploy.plan.problem import MemoryOf, build_problem, stated_memory
-from tinydeploy.plan.program import plan_rows
+from tinydeploy.plan.program import cost, plan_rows
+from tinydeploy.plan.regions import Room
+from tinydeploy.plan.spread import spread_whole
 from tinydeploy.plan.types import ALIGNMENT, Buffer, Execution, Occupied, Peak, Placement, Plan, Problem, Proof
 from tinydeploy.plan.validate import validate
 
@@ -31,6 +33,7 @@ def make_plan(
     behind: Collection[int] = (),
     cut_after: Collection[int] = (),
     solver: Solver = "auto",
+    rooms: Sequence[Room] = (),
     memory_of: MemoryOf = stated_memory,
 ) -> Plan:
     """The plan for `model`. Deterministic, and checked by the validator.
@@ -41,6 +44,9 @@ def make_plan(
     takes turns with those before.
 
     Operators run in the order with the least peak that is found. Where rows save nothing, tensors are whole.
+
+    `rooms`: free memories over which the arena is spread if no single region holds it; see spread.py. The plan then
+    says where its shares are, and has none where it does not fit them.
 
     `solver`, of whole tensors' places: `builtin` needs nothing; `cp-sat` adds OR-Tools where the built-in search has
     proved nothing; `auto` does the same if OR-Tools is installed.
@@ -64,6 +70,8 @@ def make_plan(
             _plan_whole(whole, in_place, behind, solver if execution == "whole" else "builtin", memory_of),
             kept=tuple(kept),
         )
+        if rooms:
+            plan = spread_whole(model, plan, rooms)
     if execution != "whole":
         by_rows = plan_rows(
             model,
@@ -74,9 +82,10 @@ def make_plan(
             in_place=in_place,
             behind=behind,
             cut_after=cut_after,
+            rooms=rooms,
             memory_of=memory_of,
         )
-        if plan is None or by_rows.arena_bytes < plan.arena_bytes:
+        if plan is None or cost(by_rows, rooms) < cost(plan, rooms):
             plan = by_rows
     assert plan is not None  # whole tensors, or rows, or both were planned
     validate(model, plan, memory_of=memory_of)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from itertools import accumulate, pairwise
 
 from tinydeploy.ir import Model
@@ -11,8 +12,10 @@ from tinydeploy.plan.bodies import Box, live_bytes
 from tinydeploy.plan.layout import SCRATCH, Layout, Lives, lay_out, lives_of, runs
 from tinydeploy.plan.order import Order
 from tinydeploy.plan.problem import MemoryOf, stated_memory
+from tinydeploy.plan.regions import Room
 from tinydeploy.plan.rows import RowGraph, build_rows
 from tinydeploy.plan.schedule import EFFORT, Schedule, floor_bytes, one_by_one, streamed
+from tinydeploy.plan.spread import spread_rows
 from tinydeploy.plan.types import (
     FEED,
     ROW_ALIGNMENT,
@@ -26,6 +29,7 @@ from tinydeploy.plan.types import (
     Proof,
     RowsAlive,
     Segment,
+    Share,
     Step,
 )
 
@@ -42,6 +46,7 @@ def plan_rows(
     in_place: bool = True,
     behind: Collection[int] = (),
     cut_after: Collection[int] = (),
+    rooms: Sequence[Room] = (),
     memory_of: MemoryOf = stated_memory,
 ) -> Plan:
     """The plan for `overlap` or `streamed`, not yet validated. Deterministic.
@@ -59,7 +64,11 @@ def plan_rows(
         order, graph, schedule = found
         lives = lives_of(graph, schedule)
         layout = lay_out(graph, schedule, lives, behind=behind)
-        return _Assembly(model, order, graph, schedule, lives, layout).plan(execution, tuple(fed), tuple(kept))
+        shares: tuple[Share, ...] = ()
+        if rooms:
+            layout, shares = spread_rows(graph, schedule, layout, rooms)
+        plan = _Assembly(model, order, graph, schedule, lives, layout).plan(execution, tuple(fed), tuple(kept))
+        return replace(plan, shares=shares)
 
     in_turn = [(order, graph, one_by_one(graph)) for order, graph in graphs]
     least = min(in_turn, key=lambda found: found[2].peak_bytes)
@@ -74,8 +83,13 @@ def plan_rows(
     assert best is not None  # the first had no limit
     plan = laid_out(best, "streamed")
     if least[2].peak_bytes < plan.arena_bytes:  # fewer bytes alive may need more room
-        plan = min(plan, laid_out(least, "overlap"), key=lambda each: each.arena_bytes)
+        plan = min(plan, laid_out(least, "overlap"), key=lambda each: cost(each, rooms))
     return plan
+
+
+def cost(plan: Plan, rooms: Sequence[Room]) -> tuple[bool, int]:
+    """What fits the rooms comes first, then the smaller arena."""
+    return bool(rooms) and not plan.shares, plan.arena_bytes
 
 
 class _Assembly:

@@ -16,7 +16,7 @@ from tinydeploy import __version__
 from tinydeploy.errors import BuildError, TinydeployError, UsageError
 
 # In the order in which people meet them.
-COMMANDS = ("plan", "cost", "build", "run", "emulate", "boards", "ops", "models")
+COMMANDS = ("plan", "cost", "build", "run", "emulate", "place", "boards", "ops", "models")
 
 EXIT_USAGE = 2
 EXIT_BUG = 70

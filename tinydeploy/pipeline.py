@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinydeploy.boards import Board
 from tinydeploy.catalog import load, model_path
-from tinydeploy.codegen import SourceTree, check_supported, emit, executed, generate, marker_of
+from tinydeploy.codegen import Program, SourceTree, check_supported, emit, executed, generate, marker_of
 from tinydeploy.codegen.code_size import estimate_code_bytes
 from tinydeploy.cost import cost_table
 from tinydeploy.errors import GateError, RunError, UnsupportedModelError, UsageError
@@ -242,13 +242,18 @@ class Built:
 
 def generate_library(planned: Planned, name: str | None = None) -> SourceTree:
     """The C library's sources. Raises `UnsupportedModelError` for a network without weights."""
+    return generate(planned.model, planned.plan, emit_library(planned, name))
+
+
+def emit_library(planned: Planned, name: str | None = None) -> Program:
+    """What the C library does. Raises `UnsupportedModelError` for a network without weights."""
     model = planned.model
     if not has_weights(model):
         raise UnsupportedModelError(
             f"{model.path or model.name} has no weights, so there is nothing to generate",
             hint="plan and cost work without weights; build and run need a .tflite file",
         )
-    return generate(model, planned.plan, emit(model, planned.plan, name=name))
+    return emit(model, planned.plan, name=name)
 
 
 def build_image(

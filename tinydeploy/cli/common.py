@@ -62,6 +62,11 @@ def model_argument(function: F) -> F:
     return click.argument("model", metavar="MODEL", type=ModelType())(function)
 
 
+def models_argument(function: F) -> F:
+    """The argument MODEL, once or more: models that share an arena."""
+    return click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=ModelType())(function)
+
+
 def board_option(function: F) -> F:
     """The option --board, which must be given."""
     return click.option(

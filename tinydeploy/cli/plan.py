@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinydeploy.cli.common import board_option, emit, format_option, model_argument, plan_options, progress, provenance
+from tinydeploy.cli.common import (
+    board_option,
+    emit,
+    format_option,
+    models_argument,
+    plan_options,
+    progress,
+    provenance,
+)
 
 if TYPE_CHECKING:
     from tinydeploy.report.document import Document, Provenance
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command("plan", short_help="Does a model fit a board?")
-@model_argument
+@models_argument
 @board_option
 @plan_options
 @click.option("--map", "map_", is_flag=True, help="Also show the arena over time.")
@@ -29,13 +37,21 @@ if TYPE_CHECKING:
     help="Also draw the arena over time: an .svg, or an .html page with the report.",
 )
 @format_option
-def command(model: str, board: str, planning: Mapping[str, Any], map_: bool, draw: Path | None, format_: str) -> None:
+def command(
+    models: tuple[str, ...], board: str, planning: Mapping[str, Any], map_: bool, draw: Path | None, format_: str
+) -> None:
     """Plan a model's memory on a board: exit code 0 when it fits, 1 when it does not.
 
+    Several models share one arena: never two of them run at once.
+
     \b
-    Example:
+    Examples:
       tinydeploy plan kws.tflite --board stm32f746
+      tinydeploy plan kws.tflite vww.tflite --board stm32f746
     """
+    if len(models) > 1:
+        _plan_together(models, board, planning, drawn=map_ or draw is not None, format_=format_)
+        return
     from tinydeploy import pipeline
     from tinydeploy.boards import find_board
     from tinydeploy.cli.planning import plan_choices, require_fit
@@ -46,7 +62,7 @@ def command(model: str, board: str, planning: Mapping[str, Any], map_: bool, dra
     options = plan_choices(planning)
     with progress() as stage:
         stage("reading the model")
-        read = pipeline.load(model)
+        read = pipeline.load(models[0])
         found = find_board(board)
         stage("planning")
         planned = pipeline.plan_model(read, found, options)
@@ -58,6 +74,28 @@ def command(model: str, board: str, planning: Mapping[str, Any], map_: bool, dra
         _draw(draw, planned, document, where)
     emit(document, format_)
     require_fit(planned)
+
+
+def _plan_together(
+    models: tuple[str, ...], board: str, planning: Mapping[str, Any], *, drawn: bool, format_: str
+) -> None:
+    from tinydeploy import pipeline, pipeline_shared
+    from tinydeploy.boards import find_board
+    from tinydeploy.cli.planning import plan_choices, require_fit_together
+    from tinydeploy.errors import UsageError
+    from tinydeploy.report.shared import shared_plan_document
+
+    if drawn:
+        raise UsageError("--map and --draw show the arena of one model", hint="plan each model alone for its picture")
+    options = plan_choices(planning)
+    with progress() as stage:
+        stage("reading the models")
+        read = [pipeline.load(model) for model in models]
+        found = find_board(board)
+        stage("planning")
+        planned = pipeline_shared.plan_together(read, found, options)
+    emit(shared_plan_document(planned, provenance({"board": board, **pipeline.describe(options)})), format_)
+    require_fit_together(planned)
 
 
 def _columns() -> int:

@@ -74,7 +74,7 @@ def generate(model: Model, plan: Plan, program: Program) -> SourceTree:
         "constants": pool.constants,
         "constant_bytes": sum(pool.bytes_by_role().values()),
     }
-    env = _templates()
+    env = templates()
     runtime = {f"runtime/{k}": v for k, v in runtime_files().items()}
     files = {
         f"{prefix}.h": env.get_template("model.h.j2").render(context),
@@ -134,7 +134,8 @@ def runtime_files() -> Mapping[str, str]:
 
 
 @cache
-def _templates() -> Environment:
+def templates() -> Environment:
+    """The templates of all generated files."""
     import jinja2  # here: planning does not need it
 
     return jinja2.Environment(

@@ -32,11 +32,16 @@ class SourceTree:
 
     def write(self, folder: Path) -> None:
         """Write all files below `folder`, each replaced as a whole; raises UsageError when it cannot."""
-        try:
-            for relative, text in self.files.items():
-                _replace(folder / relative, text)
-        except OSError as e:
-            raise UsageError(f"cannot write to {folder}: {e.strerror or e}") from e
+        write_files(self.files, folder)
+
+
+def write_files(files: Mapping[str, str], folder: Path) -> None:
+    """Write files by relative path below `folder`, each replaced as a whole; raises UsageError when it cannot."""
+    try:
+        for relative, text in files.items():
+            _replace(folder / relative, text)
+    except OSError as e:
+        raise UsageError(f"cannot write to {folder}: {e.strerror or e}") from e
 
 
 def _replace(path: Path, text: str) -> None:

@@ -80,9 +80,7 @@ def lay_out(
 
 
 class _Search:
-    def __init__(
-        self, graph: RowGraph, schedule: Schedule, lives: Lives, behind: frozenset[int], effort: int
-    ) -> None:
+    def __init__(self, graph: RowGraph, schedule: Schedule, lives: Lives, behind: frozenset[int], effort: int) -> None:
         self.graph = graph
         self.schedule = schedule
         self.lives = lives

@@ -238,8 +238,8 @@ def _facts(planned: Planned) -> tuple[tuple[str, str], ...]:
     if not plan.proof.complete:
         proof += "; the search for the program ended at its limit"
     return (
-        ("SRAM", _memory(fit.sram.used_bytes, fit.sram.capacity_bytes, fit.sram_parts)),
-        ("flash", _memory(fit.flash.used_bytes, fit.flash.capacity_bytes, fit.flash_parts)),
+        ("SRAM", memory_fact(fit.sram.used_bytes, fit.sram.capacity_bytes, fit.sram_parts)),
+        ("flash", memory_fact(fit.flash.used_bytes, fit.flash.capacity_bytes, fit.flash_parts)),
         ("arena", f"{number(plan.arena_bytes)} B {proof}"),
         ("execution", _execution(planned)),
         ("network", f"{network}, {activations}"),
@@ -260,7 +260,8 @@ def _execution(planned: Planned) -> str:
     return f"{told}; the input is handed over by rows" if plan.fed else told
 
 
-def _memory(used: int, capacity: int, parts: tuple[Part, ...]) -> str:
+def memory_fact(used: int, capacity: int, parts: tuple[Part, ...]) -> str:
+    """What is used of a memory, for people."""
     made = " + ".join(_share(part) for part in parts)
     return f"{kib(used)} of {kib(capacity)} ({percent(used, capacity)}): {made}"
 

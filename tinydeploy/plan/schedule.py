@@ -111,6 +111,7 @@ class _Moves:
             for s, spans in actor.reads
         ]
         self.starts = [(s, spans[0][0]) for s, spans in actor.reads]
+        self.firsts = [tuple(first for first, _ in spans) for _, spans in actor.reads]
         self.writes = [
             (s, tuple(end - first for first, end in spans), tuple(end for _, end in spans)) for s, spans in actor.writes
         ]
@@ -134,19 +135,33 @@ class _Search:
         self.bytes = [s.rows * s.row_bytes for s in stores]
         self.made = [-1 if s.given else self.count for s in stores]  # by whom
         self.last = [self.count if s.final else -1 for s in stores]
+        parts: dict[int, list[tuple[int, int, int]]] = {}  # by store: (by whom, rows [first, end))
         for position, actor in enumerate(graph.actors):
-            for store, _ in actor.writes:
+            for store, spans in actor.writes:
                 self.made[store] = min(self.made[store], position)
+                self.last[store] = max(self.last[store], position)  # what nobody reads is written all the same
+                parts.setdefault(store, []).append((position, min(spans)[0], max(end for _, end in spans)))
             for store, _ in actor.reads:
                 self.last[store] = max(self.last[store], position)
-        for s in stores:  # what nobody reads is written all the same
-            self.last[s.id] = max(self.last[s.id], self.made[s.id])
+        self.parts = {s: found for s, found in parts.items() if len(found) > 1}
         self.across = [
-            sum(self.bytes[s] for s in range(len(stores)) if self.made[s] < cut <= self.last[s])
+            sum(
+                sum(self._parts_there(s, cut)) * self.row_bytes[s] if s in self.parts else self.bytes[s]
+                for s in range(len(stores))
+                if self.made[s] < cut <= self.last[s]
+            )
             for cut in range(self.count + 1)
         ]
         self.peaks: dict[tuple[int, int], int] = {}
         self.above: dict[tuple[int, int], int] = {}  # limits that a segment's peak is known to pass
+
+    def _parts_there(self, store: int, cut: int) -> bytearray:
+        """By row of a store that several write: whether it is there before the actor at `cut`."""
+        there = bytearray(self.rows[store])
+        for position, first, end in self.parts[store]:
+            if position < cut:
+                there[first:end] = b"\1" * (end - first)
+        return there
 
     # -- the cuts
 
@@ -266,6 +281,7 @@ class _Search:
         readers: dict[int, dict[int, int]] = {}  # by store and reader: the lowest row that is still to be read
         low: dict[int, int] = {}  # the lowest of all its readers
         there: dict[int, int] = {}  # how many rows there are
+        parts: dict[int, bytearray] = {}  # which rows, where several make them
         for a, each in enumerate(moves):
             for s, first in each.starts:
                 readers.setdefault(s, {})[a] = first
@@ -278,6 +294,10 @@ class _Search:
                 live += self.bytes[s]
         for s in there:
             low[s] = 0
+            if s in self.parts:
+                parts[s] = self._parts_there(s, i)
+                if there[s]:
+                    live -= (rows[s] - sum(parts[s])) * size[s]
             if self.last[s] >= j:
                 readers.setdefault(s, {})[-1] = 0
         top = live
@@ -294,8 +314,12 @@ class _Search:
             for s, counts, ends in each.writes:
                 if counts[row]:
                     there[s] = ends[row]
-                    live += counts[row] * size[s]
-                    now += counts[row] * size[s]
+                    fresh = counts[row]
+                    if s in parts:
+                        fresh -= sum(parts[s][ends[row] - fresh : ends[row]])
+                        parts[s][ends[row] - counts[row] : ends[row]] = b"\1" * counts[row]
+                    live += fresh * size[s]
+                    now += fresh * size[s]
             shared = 0
             for s, _, nexts in each.reads:
                 waiting = readers[s]
@@ -303,7 +327,10 @@ class _Search:
                 if len(waiting) > 1:
                     lowest = min(waiting.values())
                 if lowest > low[s]:
-                    gone = (min(lowest, there[s]) - min(low[s], there[s])) * size[s]
+                    if s in parts:
+                        gone = sum(parts[s][low[s] : lowest]) * size[s]
+                    else:
+                        gone = (min(lowest, there[s]) - min(low[s], there[s])) * size[s]
                     low[s] = lowest
                     live -= gone
                     if s in each.over and gone > shared:
@@ -326,15 +353,42 @@ class _Search:
         return top
 
 
+Need = tuple[tuple[int, int], int, tuple[int, ...]]
+"""What an actor waits for: which write of whom, (actor, position), in which store, and up to which row, by step."""
+
+
+def _needs(moves: Sequence[_Moves]) -> list[list[Need]]:
+    """By actor: what it needs of the others. Where several write a store, each need counts the rows of one."""
+    makers: dict[int, list[tuple[int, int]]] = {}
+    for a, each in enumerate(moves):
+        for position, (s, _, _) in enumerate(each.writes):
+            makers.setdefault(s, []).append((a, position))
+    found: list[list[Need]] = []
+    for each in moves:
+        needs: list[Need] = []
+        for (s, ends, _), firsts in zip(each.reads, each.firsts, strict=True):
+            made = makers.get(s, [])
+            if len(made) == 1:
+                needs.append((made[0], s, ends))
+                continue
+            for a, position in made:
+                _, counts, stops = moves[a].writes[position]
+                begin, stop = min(map(int.__sub__, stops, counts)), stops[-1]
+                rows = zip(firsts, ends, strict=True)
+                wanted = tuple(min(end, stop) if first < stop and end > begin else 0 for first, end in rows)
+                if any(wanted):
+                    needs.append(((a, position), s, wanted))
+        found.append(needs)
+    return found
+
+
 def _is_chain(moves: Sequence[_Moves]) -> bool:
     """Whether there is only one sensible way to take turns."""
-    made = {s for each in moves for s, _, _ in each.writes}
     readers: dict[int, int] = {}
-    for each in moves:
-        inside = [s for s, _, _ in each.reads if s in made]
-        if len(inside) > 1:
+    for needs in _needs(moves):
+        if len(needs) > 1:
             return False
-        for s in inside:
+        for _, s, _ in needs:
             readers[s] = readers.get(s, 0) + 1
     return all(n <= 1 for n in readers.values())
 
@@ -342,15 +396,14 @@ def _is_chain(moves: Sequence[_Moves]) -> bool:
 def lazily(moves: list[_Moves]) -> Iterator[Tick]:
     """Each row when somebody needs it: what nobody in the segment reads is drawn on in equal shares, and draws on the
     rest."""
-    maker = {s: a for a, each in enumerate(moves) for s, _, _ in each.writes}
-    rows = dict.fromkeys(maker, 0)
-    inside = [[(s, maker[s], ends) for s, ends, _ in each.reads if s in maker] for each in moves]
-    read = {s for reads in inside for s, _, _ in reads}
-    final = [a for a, each in enumerate(moves) if not any(s in read for s, _, _ in each.writes)]
+    needs = _needs(moves)
+    rows = {(a, position): 0 for a, each in enumerate(moves) for position in range(len(each.writes))}
+    drawn_on = {a for each in needs for (a, _), _, _ in each}
+    final = [a for a in range(len(moves)) if a not in drawn_on]
     done = [0] * len(moves)
     queue = [(0.0, a) for a in final]
     # rows at the end that nobody draws on come last
-    wanted = [(a, moves[a].steps) for a in range(len(moves)) if a not in final]
+    wanted = [(a, moves[a].steps) for a in sorted(drawn_on)]
     while queue or wanted:
         if queue:
             _, a = heapq.heappop(queue)
@@ -365,31 +418,33 @@ def lazily(moves: list[_Moves]) -> Iterator[Tick]:
             if row >= upto:
                 stack.pop()
                 continue
-            for s, by, ends in inside[a]:
-                if rows[s] < ends[row]:
+            for made, _, ends in needs[a]:
+                if rows[made] < ends[row]:
+                    by, _ = made
                     stack.append((by, done[by] + 1))
                     break
             else:
                 yield a, row
                 done[a] = row + 1
-                for s, _, ends in moves[a].writes:
-                    rows[s] = ends[row]
+                for position, (_, _, stops) in enumerate(moves[a].writes):
+                    rows[a, position] = stops[row]
 
 
 def eagerly(moves: list[_Moves]) -> Iterator[Tick]:
     """Each row as soon as what it needs is there, the last operator first."""
-    rows = {s: 0 for each in moves for s, _, _ in each.writes}
-    last = {s: a for a, each in enumerate(moves) for s, _, _ in each.reads}
-    inside = [[(s, ends) for s, ends, _ in each.reads if s in rows] for each in moves]
+    needs = _needs(moves)
+    rows = {(a, position): 0 for a, each in enumerate(moves) for position in range(len(each.writes))}
+    last = {a: max((b for b, each in enumerate(needs) if any(by == a for (by, _), _, _ in each)), default=a)
+            for a in range(len(moves))}  # fmt: skip
     done = [0] * len(moves)
     a = len(moves) - 1
     while a >= 0:
         row = done[a]
-        if row < moves[a].steps and all(rows[s] >= ends[row] for s, ends in inside[a]):
+        if row < moves[a].steps and all(rows[made] >= ends[row] for made, _, ends in needs[a]):
             yield a, row
             done[a] = row + 1
-            for s, _, ends in moves[a].writes:
-                rows[s] = ends[row]
-                a = max(a, last.get(s, a))
+            for position, (_, _, stops) in enumerate(moves[a].writes):
+                rows[a, position] = stops[row]
+            a = max(a, last[a])
         else:
             a -= 1

@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from tinydeploy.plan.budget import USUAL, Budget
 from tinydeploy.plan.types import ROW_ALIGNMENT
 from tinydeploy.units import align_up
 
@@ -85,11 +86,12 @@ def live_bytes(bodies: Sequence[Body], ticks: int) -> NDArray[np.int64]:
     return live
 
 
-def arrange(bodies: Sequence[Body], bound: int, *, effort: int = EFFORT) -> Arrangement:
+def arrange(bodies: Sequence[Body], bound: int, *, effort: int = EFFORT, budget: Budget = USUAL) -> Arrangement:
     """Offsets for the bodies, the arena as small as is found; ends at once when it is `bound`."""
     if not bodies:
         return Arrangement((), 0)
     space = Space(bodies)
+    effort = budget.scaled(effort)
     best: Arrangement | None = None
     best_order: list[int] = []
     for order in orders(bodies):
@@ -100,7 +102,7 @@ def arrange(bodies: Sequence[Body], bound: int, *, effort: int = EFFORT) -> Arra
             if best.bytes <= bound:
                 return best
     assert best is not None
-    return _improve(space, best, best_order, bound, effort)
+    return _improve(space, best, best_order, bound, effort, budget)
 
 
 def stack(arrangement: Arrangement, bodies: Sequence[Body]) -> Arrangement:
@@ -134,12 +136,12 @@ def orders(bodies: Sequence[Body]) -> list[list[int]]:
     return [list(o) for o in dict.fromkeys(tuple(o) for o in found)]
 
 
-def _improve(space: Space, best: Arrangement, order: list[int], bound: int, effort: int) -> Arrangement:
+def _improve(space: Space, best: Arrangement, order: list[int], bound: int, effort: int, budget: Budget) -> Arrangement:
     """Local search over orders: what sticks out at the top comes earlier."""
     source = random.Random(0)
     current, current_order = best, order
     count = len(order)
-    while effort > 0 and best.bytes > bound and count > 1:
+    while effort > 0 and not budget.expired and best.bytes > bound and count > 1:
         trial = list(current_order)
         tops = space.tops(current)
         moved = source.choice(tops)

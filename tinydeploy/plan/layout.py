@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from tinydeploy.plan import bodies as placing
 from tinydeploy.plan.bodies import Arrangement, Body, Box
+from tinydeploy.plan.budget import USUAL, Budget
 from tinydeploy.plan.rows import RowGraph, Store
 from tinydeploy.plan.schedule import Schedule
 from tinydeploy.plan.types import ROW_ALIGNMENT
@@ -70,22 +71,24 @@ def lay_out(
     lives: Lives,
     *,
     behind: Collection[int] = (),
-    effort: int = placing.EFFORT,
+    budget: Budget = USUAL,
 ) -> Layout:
     """The smallest layout that is found; among equals one with fewer rows apart, which need tables.
 
     `behind`: tensors whose stores lie behind all others.
     """
-    return _Search(graph, schedule, lives, frozenset(graph.views[t].store for t in behind), effort).layout()
+    return _Search(graph, schedule, lives, frozenset(graph.views[t].store for t in behind), budget).layout()
 
 
 class _Search:
-    def __init__(self, graph: RowGraph, schedule: Schedule, lives: Lives, behind: frozenset[int], effort: int) -> None:
+    def __init__(
+        self, graph: RowGraph, schedule: Schedule, lives: Lives, behind: frozenset[int], budget: Budget
+    ) -> None:
         self.graph = graph
         self.schedule = schedule
         self.lives = lives
         self.behind = behind
-        self.effort = effort
+        self.budget = budget
         solid = {s.id for s in graph.stores if s.solid} | {s for a in schedule.actors for s in a.solid} | behind
         self.slots = tuple(
             s.rows if s.id in solid else ring_rows(lives.born[s.id], lives.end[s.id]) for s in graph.stores
@@ -104,10 +107,10 @@ class _Search:
 
     def layout(self) -> Layout:
         """First without rows apart; then with all apart, which is the goal for having only some."""
-        simple = self._tried(frozenset(), self.effort // 4)
+        simple = self._tried(frozenset(), placing.EFFORT // 4)
         if simple.arrangement.bytes <= self.bound or not self.may:
             return simple
-        goal = self._tried(self.may, self.effort)
+        goal = self._tried(self.may, placing.EFFORT)
         if goal.arrangement.bytes >= simple.arrangement.bytes or self._beyond_reach(goal):
             return simple
         apart: frozenset[int] = frozenset()
@@ -115,7 +118,7 @@ class _Search:
         for group in self._by_fullness()[:_GROUPS] if few else ():
             apart |= group
             if apart != self.may:
-                found = self._tried(apart, self.effort // 4)
+                found = self._tried(apart, placing.EFFORT // 4)
                 if found.arrangement.bytes <= goal.arrangement.bytes:
                     return found
         return goal
@@ -124,7 +127,9 @@ class _Search:
         bodies = self._bodies(apart)
         front = bodies[: len(bodies) - len(self.behind)]
         bound = placing.lower_bound(front, self.lives.ticks) if self.behind else self.bound
-        arrangement = placing.stack(placing.arrange(front, bound, effort=effort), bodies[len(front) :])
+        arrangement = placing.stack(
+            placing.arrange(front, bound, effort=effort, budget=self.budget), bodies[len(front) :]
+        )
         return Layout(tuple(bodies), arrangement, self.slots, apart, self.bound)
 
     @staticmethod

@@ -12,7 +12,8 @@ from tinydeploy.ir import Model
 from tinydeploy.operators.base import rows_of
 from tinydeploy.plan import placement
 from tinydeploy.plan import solver as cp_sat
-from tinydeploy.plan.order import orders, reordered
+from tinydeploy.plan.budget import USUAL, Budget
+from tinydeploy.plan.order import ORDER_VISITS, orders, reordered
 from tinydeploy.plan.problem import MemoryOf, build_problem, stated_memory
 from tinydeploy.plan.program import cost, plan_rows
 from tinydeploy.plan.regions import Room
@@ -34,6 +35,7 @@ def make_plan(
     cut_after: Collection[int] = (),
     solver: Solver = "auto",
     rooms: Sequence[Room] = (),
+    budget: Budget = USUAL,
     memory_of: MemoryOf = stated_memory,
 ) -> Plan:
     """The plan for `model`. Deterministic, and checked by the validator.
@@ -48,6 +50,8 @@ def make_plan(
     `rooms`: free memories over which the arena is spread if no single region holds it; see spread.py. The plan then
     says where its shares are, and has none where it does not fit them.
 
+    `budget`: how long the searches may go on; `Plan.proof.complete` says whether one was ended by it.
+
     `solver`, of whole tensors' places: `builtin` needs nothing; `cp-sat` adds OR-Tools where the built-in search has
     proved nothing; `auto` does the same if OR-Tools is installed.
 
@@ -61,7 +65,7 @@ def make_plan(
     if execution == "whole" and fed:
         raise UsageError("an input can be fed by rows only where rows are planned: not with whole tensors")
     wanted = replace(model, outputs=tuple(dict.fromkeys((*model.outputs, *kept))))
-    offered = orders(wanted, in_place=in_place, memory_of=memory_of)
+    offered = orders(wanted, in_place=in_place, memory_of=memory_of, visits=budget.scaled(ORDER_VISITS))
     least = min(offered, key=lambda order: order.peak_bytes)
     plan = None
     if not fed:
@@ -83,6 +87,7 @@ def make_plan(
             behind=behind,
             cut_after=cut_after,
             rooms=rooms,
+            budget=budget,
             memory_of=memory_of,
         )
         if plan is None or cost(by_rows, rooms) < cost(plan, rooms):

@@ -9,12 +9,13 @@ from itertools import accumulate, pairwise
 from tinydeploy.ir import Model
 from tinydeploy.operators.base import rows_of
 from tinydeploy.plan.bodies import Box, live_bytes
+from tinydeploy.plan.budget import USUAL, Budget
 from tinydeploy.plan.layout import SCRATCH, Layout, Lives, lay_out, lives_of, runs
 from tinydeploy.plan.order import Order
 from tinydeploy.plan.problem import MemoryOf, stated_memory
 from tinydeploy.plan.regions import Room
 from tinydeploy.plan.rows import RowGraph, build_rows
-from tinydeploy.plan.schedule import EFFORT, Schedule, floor_bytes, one_by_one, streamed
+from tinydeploy.plan.schedule import Schedule, floor_bytes, one_by_one, streamed
 from tinydeploy.plan.spread import spread_rows
 from tinydeploy.plan.types import (
     FEED,
@@ -47,6 +48,7 @@ def plan_rows(
     behind: Collection[int] = (),
     cut_after: Collection[int] = (),
     rooms: Sequence[Room] = (),
+    budget: Budget = USUAL,
     memory_of: MemoryOf = stated_memory,
 ) -> Plan:
     """The plan for `overlap` or `streamed`, not yet validated. Deterministic.
@@ -63,7 +65,7 @@ def plan_rows(
     def laid_out(found: _Found, execution: Execution) -> Plan:
         order, graph, schedule = found
         lives = lives_of(graph, schedule)
-        layout = lay_out(graph, schedule, lives, behind=behind)
+        layout = lay_out(graph, schedule, lives, behind=behind, budget=budget)
         shares: tuple[Share, ...] = ()
         if rooms:
             layout, shares = spread_rows(graph, schedule, layout, rooms)
@@ -77,7 +79,7 @@ def plan_rows(
     best: _Found | None = None
     for order, graph in graphs:
         below = None if best is None else best[2].peak_bytes
-        schedule = streamed(graph, EFFORT // len(offered), cut_after, below)
+        schedule = streamed(graph, budget, cut_after, below, share=len(offered))
         if schedule is not None:
             best = order, graph, schedule
     assert best is not None  # the first had no limit

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from tinydeploy.plan.budget import USUAL, Budget
 from tinydeploy.plan.rows import Actor, RowGraph
 
 EFFORT = 200_000  # row steps that may be gone through in the search for cuts: about a second in CPython
@@ -41,20 +42,27 @@ class Schedule:
 
 def one_by_one(graph: RowGraph) -> Schedule:
     """Operators one after the other, each through all its rows."""
-    search = _Search(graph, 1 << 62)
+    search = _Search(graph, 1 << 62, USUAL)
     cuts = list(range(len(graph.actors) + 1))
     return search.schedule(cuts)
 
 
 def streamed(
-    graph: RowGraph, effort: int = EFFORT, cut_after: Collection[int] = (), below: int | None = None
+    graph: RowGraph,
+    budget: Budget = USUAL,
+    cut_after: Collection[int] = (),
+    below: int | None = None,
+    *,
+    share: int = 1,
 ) -> Schedule | None:
     """Segments with the least peak; among those the fewest calls. None where the peak would not be under `below`.
 
-    `cut_after`: operators after which a segment ends, whether that is good or not.
+    `cut_after`: operators after which a segment ends, whether that is good or not. `share`: one of so many searches
+    that have the effort together.
     """
     ticks = sum(actor.steps for actor in graph.actors)
-    search = _Search(graph, min(max(effort, 40 * ticks), MOST_EFFORT))
+    effort = min(max(EFFORT // share, 40 * ticks), MOST_EFFORT)
+    search = _Search(graph, budget.scaled(effort), budget)
     forced = [i + 1 for i, actor in enumerate(graph.actors) if actor.operator in cut_after]
     cuts = search.cuts(forced, below)
     return None if cuts is None else search.schedule(cuts)
@@ -123,9 +131,10 @@ Turns = Callable[[list[_Moves]], Iterator[Tick]]
 class _Search:
     """Segments of one graph, their peaks found once each, until `effort` row steps have been gone through."""
 
-    def __init__(self, graph: RowGraph, effort: int) -> None:
+    def __init__(self, graph: RowGraph, effort: int, budget: Budget) -> None:
         self.graph = graph
         self.left = effort
+        self.budget = budget
         self.count = len(graph.actors)
         stores = graph.stores
         self.moves = [_Moves(actor, graph) for actor in graph.actors]
@@ -193,6 +202,8 @@ class _Search:
                 continue
             if reached >= limit:
                 break
+            if self.budget.expired:
+                self.left = 0
             for j in range(i + 1, farthest[i] + 1):
                 if max(reached, self.across[j]) >= limit or self.left <= 0:
                     continue

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinydeploy.boards import Board
+from tinydeploy.boards.reserve import read_regions, read_reserves, without
 from tinydeploy.catalog import load, model_path
 from tinydeploy.codegen import Program, SourceTree, check_supported, emit, executed, generate, marker_of
 from tinydeploy.codegen.code_size import estimate_code_bytes
@@ -23,7 +24,9 @@ from tinydeploy.ir import Model
 from tinydeploy.operators.base import printable, rows_of
 from tinydeploy.plan import Execution, Fit, Plan, fit, make_plan
 from tinydeploy.plan.planner import Solver
+from tinydeploy.plan.regions import Memories, Room, settled, whole
 from tinydeploy.plan.tflm import predict_tflm_arena
+from tinydeploy.plan.validate.memories import check_shares
 from tinydeploy.report.comparison import Comparison, WhatIf
 from tinydeploy.report.plans import Planned
 from tinydeploy.transform import Io, Prepared, prepare
@@ -61,7 +64,8 @@ class PlanOptions:
     """What a user may choose of a plan. `stack_bytes`: None for the estimate.
 
     `feed_rows`: inputs are handed over row by row. `io`: "int8" leaves out conversions at the ends. `keep`: names or
-    numbers of tensors that stay readable.
+    numbers of tensors that stay readable. `reserve`: memory that is somebody else's, such as "dtcm=16K". `regions`:
+    names of the memories that the arena may use, with commas between them; None for all that can hold tensors.
     """
 
     execution: Execution = "streamed"
@@ -71,6 +75,8 @@ class PlanOptions:
     in_place: bool = True
     solver: Solver = "auto"
     stack_bytes: int | None = None
+    reserve: tuple[str, ...] = ()
+    regions: str | None = None
 
 
 def describe(options: PlanOptions) -> Mapping[str, Any]:
@@ -86,7 +92,24 @@ def plan_model(model: Model, board: Board, options: PlanOptions) -> Planned:
     `Planned.fit`.
     """
     prepared = prepare_model(model, options)
-    return judged(prepared, board, plan_prepared(prepared, options), options)
+    memories = Memories(
+        board, without(board, read_reserves(board, options.reserve)), read_regions(board, options.regions)
+    )
+    alone = plan_prepared(prepared, options)
+    plan, stack_bytes, needed = alone, -1, _needs(prepared.model, alone, board, options).stack_bytes
+    while needed > stack_bytes:  # what is spread may be a plan of another kind, which needs more stack
+        stack_bytes = needed
+        rooms = memories.rooms(stack_bytes, STATIC_BYTES)
+        share = whole(rooms, max(alone.arena_bytes, 1))
+        if share is not None:
+            plan = replace(alone, shares=(share,))
+        elif rooms:
+            plan = plan_prepared(prepared, options, rooms=rooms)
+        needed = _needs(prepared.model, plan, board, options).stack_bytes
+    if plan.shares:
+        plan = settled(prepared.model, plan, rooms)
+        check_shares(prepared.model, plan, board, memories.left, stack_bytes=stack_bytes, static_bytes=STATIC_BYTES)
+    return judged(prepared, board, plan, options, memories)
 
 
 def prepare_model(model: Model, options: PlanOptions) -> Prepared:
@@ -101,17 +124,24 @@ def has_weights(model: Model) -> bool:
     return all(t.data is not None for t in model.tensors if t.constant)
 
 
-def judged(prepared: Prepared, board: Board, plan: Plan, options: PlanOptions) -> Planned:
-    """The plan with the model's costs and its fit."""
+def judged(
+    prepared: Prepared, board: Board, plan: Plan, options: PlanOptions, memories: Memories | None = None
+) -> Planned:
+    """The plan with the model's costs and its fit: in `memories`, or in the board's RAM in one piece."""
     costs = cost_table(prepared.model)
-    constant_bytes = None if has_weights(prepared.model) else costs.totals.constant_bytes
-    return Planned(prepared, board, costs, plan, _fit(prepared.model, board, plan, options, constant_bytes))
+    fitted = _fit(prepared.model, board, plan, options, costs.totals.constant_bytes, memories)
+    return Planned(prepared, board, costs, plan, fitted, memories.left if memories is not None else None)
 
 
 def plan_prepared(
-    prepared: Prepared, options: PlanOptions, *, behind: Collection[int] = (), cut_after: Collection[int] = ()
+    prepared: Prepared,
+    options: PlanOptions,
+    *,
+    behind: Collection[int] = (),
+    cut_after: Collection[int] = (),
+    rooms: Sequence[Room] = (),
 ) -> Plan:
-    """The plan alone, of a model that is prepared with the same options; `behind` and `cut_after` as in `make_plan`."""
+    """The plan alone, of a model that is prepared with the same options; the rest is as in `make_plan`."""
     model = prepared.model
     fed = tuple(dict.fromkeys(model.inputs)) if options.feed_rows else ()
     kept = find_tensors(model, options.keep)
@@ -125,6 +155,7 @@ def plan_prepared(
         in_place=options.in_place,
         behind=behind,
         cut_after=cut_after,
+        rooms=rooms,
         solver=options.solver,
     )
 
@@ -197,27 +228,45 @@ def find_tensors(model: Model, named: Sequence[str]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _fit(model: Model, board: Board, plan: Plan, options: PlanOptions, constant_bytes: int | None) -> Fit:
-    """`constant_bytes`: of a network without weights, whose library cannot be emitted."""
-    code_bytes = 0
+@dataclass(frozen=True)
+class _Needs:
+    """What a plan needs beside its arena. None: not known of a network without weights, of which nothing is emitted."""
+
+    stack_bytes: int
+    constant_bytes: int | None
+    code_bytes: int | None
+
+
+def _needs(model: Model, plan: Plan, board: Board, options: PlanOptions) -> _Needs:
     stack_bytes = DEFAULT_STACK_BYTES
-    kinds = {"stack": "estimated" if options.stack_bytes is None else "given"}
-    if constant_bytes is not None:
-        kinds["code"] = "unknown"
-    else:
+    constant_bytes = code_bytes = None
+    if has_weights(model):
         program = emit(model, plan)
         stack_bytes += 4 * max(0, program.window_rows - _USUAL_WINDOW_ROWS) + program.counter_bytes
         constant_bytes = sum(program.pool.bytes_by_role().values())
         code_bytes = estimate_code_bytes([program], board.core)
+    return _Needs(stack_bytes if options.stack_bytes is None else options.stack_bytes, constant_bytes, code_bytes)
+
+
+def _fit(
+    model: Model, board: Board, plan: Plan, options: PlanOptions, constant_bytes: int, memories: Memories | None
+) -> Fit:
+    """`constant_bytes`: as the costs have them, for a network without weights."""
+    needs = _needs(model, plan, board, options)
+    kinds = {"stack": "estimated" if options.stack_bytes is None else "given"}
+    if needs.code_bytes is None:
+        kinds["code"] = "unknown"
     return fit(
         model,
         plan,
-        board,
-        weights_bytes=constant_bytes,
-        code_bytes=code_bytes,
+        board if memories is None else memories.left,
+        weights_bytes=constant_bytes if needs.constant_bytes is None else needs.constant_bytes,
+        code_bytes=needs.code_bytes or 0,
         static_bytes=STATIC_BYTES,
-        stack_bytes=stack_bytes if options.stack_bytes is None else options.stack_bytes,
+        stack_bytes=needs.stack_bytes,
         kinds=kinds,
+        rooms=memories.rooms(needs.stack_bytes, STATIC_BYTES) if memories is not None else None,
+        regions=memories.uses(plan, needs.stack_bytes, STATIC_BYTES) if memories is not None else (),
     )
 
 

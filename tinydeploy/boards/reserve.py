@@ -107,7 +107,5 @@ def _main(board: Board, regions: Sequence[Region]) -> Region:
         else:
             runs.append([region])
     if not runs:
-        raise UsageError(
-            f"nothing of {board.ram.name} is left for stack and static data", hint="reserve less of it"
-        )
+        raise UsageError(f"nothing of {board.ram.name} is left for stack and static data", hint="reserve less of it")
     return joined(max(runs, key=lambda run: sum(r.bytes for r in run)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tinydeploy.ir import Model
 from tinydeploy.operators.base import printable
+from tinydeploy.plan.regions import RegionUse, Room
 from tinydeploy.plan.types import Memory, Plan, Shrink
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ class Fit:
 
     `arena_free_bytes`: what stack and static data leave for the arena (0 or more). `shrinks`: every step at which
     more is alive than that, in order; when it is empty although the arena is too large, the placement is to blame,
-    which wastes `fragmentation_bytes`.
+    which wastes `fragmentation_bytes`. `regions`: what is made of each memory that can hold an arena, where that was
+    asked. `crowded`: the largest piece of memory, where no piece holds the arena and it could not be spread over all.
     """
 
     board: str
@@ -75,15 +77,20 @@ class Fit:
     fragmentation_bytes: int
     blame: Blame
     shrinks: tuple[Shrink, ...]
+    regions: tuple[RegionUse, ...] = ()
+    crowded: Memory | None = None
 
     @property
     def fits(self) -> bool:
         """Whether both memories are large enough."""
-        return not (self.sram.over_bytes or self.flash.over_bytes)
+        return not (self.sram.over_bytes or self.flash.over_bytes or self.crowded)
 
     def why_not(self) -> str:
         """One line that says by how many bytes it does not fit; empty when it does."""
-        return why_not((self.sram, self.sram_parts), (self.flash, self.flash_parts))
+        memories = [(self.sram, self.sram_parts), (self.flash, self.flash_parts)]
+        if self.crowded is not None and not self.sram.over_bytes:
+            memories.insert(0, (self.crowded, self.sram_parts[:1]))
+        return why_not(*memories)
 
 
 def why_not(*memories: tuple[Memory, tuple[Part, ...]]) -> str:
@@ -111,8 +118,13 @@ def fit(
     static_bytes: int,
     stack_bytes: int,
     kinds: Mapping[str, str] = KINDS,
+    rooms: Sequence[Room] | None = None,
+    regions: tuple[RegionUse, ...] = (),
 ) -> Fit:
     """Compare arena + stack + static data with the board's RAM, and weights + code with its flash.
+
+    `board` is without what is reserved. `rooms`: the memories that the arena may use, where the plan's shares say
+    whether it fits; without them it may use what stack and static data leave of `Board.ram`.
 
     `kinds` says by part name (as in `KINDS`, which fills what is left out) how a figure was got; a total is of its
     weakest part's kind.
@@ -120,11 +132,18 @@ def fit(
     kinds = {**KINDS, **kinds}
     sram_parts = _parts(kinds, arena=plan.arena_bytes, stack=stack_bytes, static=static_bytes)
     flash_parts = _parts(kinds, weights=weights_bytes, code=code_bytes)
-    free = max(0, board.ram.bytes - stack_bytes - static_bytes)
+    capacity, free = board.ram.bytes, max(0, board.ram.bytes - stack_bytes - static_bytes)
+    crowded = None
+    if rooms is not None:
+        free = sum(room.bytes for room in rooms)
+        capacity = sum(r.bytes - r.reserved_bytes if r.usable else r.stack_bytes + r.static_bytes for r in regions)
+        if not plan.shares:
+            name, there = max(((room.name, room.bytes) for room in rooms), key=lambda r: r[1], default=("memory", 0))
+            crowded = Memory(f"{name}, the largest piece,", plan.arena_bytes, there, kinds["arena"])
     shrinks = tuple(_shrink(plan, step, live - free) for step, live in enumerate(plan.live_bytes) if live > free)
     return Fit(
         board=board.id,
-        sram=total("SRAM", sram_parts, board.ram.bytes),
+        sram=total("SRAM", sram_parts, capacity),
         flash=total("flash", flash_parts, board.flash.bytes),
         sram_parts=sram_parts,
         flash_parts=flash_parts,
@@ -132,6 +151,8 @@ def fit(
         fragmentation_bytes=plan.arena_bytes - plan.proof.lower_bound_bytes,
         blame=blame(model, plan),
         shrinks=shrinks,
+        regions=regions,
+        crowded=crowded,
     )
 
 

@@ -164,28 +164,39 @@ class RegionUse:
         return self.bytes - self.reserved_bytes - self.used_bytes
 
 
-def region_uses(
-    board: Board, left: Board, plan: Plan, regions: Collection[str], *, stack_bytes: int, static_bytes: int
-) -> tuple[RegionUse, ...]:
-    """All regions that can hold an arena. `left`: the board without what is reserved."""
-    spans = fixed_spans(left, stack_bytes=stack_bytes, static_bytes=static_bytes)
-    remaining = {region.name: region.bytes for region in left.regions}
+@dataclass(frozen=True)
+class Memories:
+    """A board's memories as a user lets them be used: `left` is the board without what is reserved, `regions` are
+    those that the arena may lie in."""
 
-    def inside(region: Region, low: int, high: int) -> int:
-        return max(0, min(region.end, high) - max(region.base, low))
+    board: Board
+    left: Board
+    regions: tuple[str, ...]
 
-    return tuple(
-        RegionUse(
-            name=region.name,
-            base=region.base,
-            bytes=region.bytes,
-            speed=region.speed,
-            usable=region.name in regions,
-            reserved_bytes=region.bytes - remaining.get(region.name, 0),
-            arena_bytes=sum(inside(region, s.address, s.address + s.bytes) for s in plan.shares),
-            stack_bytes=inside(region, *spans["stack"]),
-            static_bytes=inside(region, *spans["static"]),
+    def rooms(self, stack_bytes: int, static_bytes: int) -> tuple[Room, ...]:
+        """What the arena may use, the fastest rooms first."""
+        return free_rooms(self.left, self.regions, stack_bytes=stack_bytes, static_bytes=static_bytes)
+
+    def uses(self, plan: Plan, stack_bytes: int, static_bytes: int) -> tuple[RegionUse, ...]:
+        """What is made of each region that can hold an arena."""
+        spans = fixed_spans(self.left, stack_bytes=stack_bytes, static_bytes=static_bytes)
+        remaining = {region.name: region.bytes for region in self.left.regions}
+
+        def inside(region: Region, low: int, high: int) -> int:
+            return max(0, min(region.end, high) - max(region.base, low))
+
+        return tuple(
+            RegionUse(
+                name=region.name,
+                base=region.base,
+                bytes=region.bytes,
+                speed=region.speed,
+                usable=region.name in self.regions,
+                reserved_bytes=region.bytes - remaining.get(region.name, 0),
+                arena_bytes=sum(inside(region, s.address, s.address + s.bytes) for s in plan.shares),
+                stack_bytes=inside(region, *spans["stack"]),
+                static_bytes=inside(region, *spans["static"]),
+            )
+            for region in self.board.regions
+            if region.arena
         )
-        for region in board.regions
-        if region.arena
-    )

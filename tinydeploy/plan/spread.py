@@ -75,9 +75,9 @@ def spread_whole(model: Model, plan: Plan, rooms: Sequence[Room]) -> Plan:
         arena_bytes=found.bytes,
         scratch_offsets={op: at[b.id] for b in problem.buffers for op in (b.scratch_of,) if op is not None},
         occupied=tuple(replace(o, offset=o.offset - plan.offsets[o.buffer] + at[o.buffer]) for o in plan.occupied),
-        proof=plan.proof if found.bytes == plan.arena_bytes else replace(
-            plan.proof, optimal=False, exhaustive=False, method="best spread over memories found"
-        ),
+        proof=plan.proof
+        if found.bytes == plan.arena_bytes
+        else replace(plan.proof, optimal=False, exhaustive=False, method="best spread over memories found"),
         shares=found.shares,
     )
 

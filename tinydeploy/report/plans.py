@@ -46,6 +46,12 @@ class Planned:
     costs: CostTable
     plan: Plan
     fit: Fit
+    left: Board | None = None
+
+    @property
+    def memory(self) -> Board:
+        """The board without what is reserved of its memories."""
+        return self.left if self.left is not None else self.board
 
     @property
     def model(self) -> Model:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tinydeploy.ir import Model
-from tinydeploy.operators.base import Span, rows_of
+from tinydeploy.operators.base import Memory, Span, rows_of
 from tinydeploy.operators.registry import kind_of
 from tinydeploy.plan.types import Placement, Plan, Step
 
@@ -52,6 +52,24 @@ class LayerReads:
             if spans:
                 yield _Rows(tensor, spans[0][0], spans[-1][1])
 
+    def _unread(self) -> set[int]:
+        """Tensors with rows that no operator reads, where rows are given up as soon as they are not needed."""
+        if not self.plan.by_rows:
+            return set()
+        found = {t for op in self.model.operators for t in op.outputs} - {*self.model.outputs, *self.plan.kept}
+        for op in self.model.operators:
+            kind = kind_of(op.opcode)
+            rows = kind.rows(self.model, op) if kind is not None and op.index in self.plan.by_rows else None
+            for position, index in enumerate(op.inputs):
+                spans = rows.reads.get(position, ()) if rows is not None else ((0, 1 << 31),)
+                read = {row for first, end in spans for row in range(first, min(end, self._count(index)))}
+                if index in found and len(read) == self._count(index):
+                    found.remove(index)
+        return found
+
+    def _count(self, index: int) -> int:
+        return rows_of(self.model.tensor(index))[0] if index >= 0 else 0
+
     def _places(self, rows: _Rows) -> Iterable[tuple[int, int]]:
         """Address and bytes, row by row, or in one piece where the tensor is whole."""
         place = self.plan.placements[rows.tensor]
@@ -65,7 +83,8 @@ class LayerReads:
     def tensors(self, seen: Mapping[int, Sequence[Sequence[bytes]]], inputs: Mapping[int, bytes]) -> dict[int, bytes]:
         """Each tensor's bytes, from `RunResult.step_data` of a run on `inputs`.
 
-        Where nothing runs because the bytes are the inputs', they are taken from these.
+        Where nothing runs because the bytes are the inputs', they are taken from these. A tensor of which some rows are
+        never read is left out: the next row of the same step may lie over them.
         """
         written = {r.tensor for occurrences in self._rows.values() for rows in occurrences for r in rows}
         found = {index: bytearray(self.model.tensor(index).bytes) for index in written}
@@ -77,11 +96,19 @@ class LayerReads:
                     size = (rows.end - rows.first) * row_bytes
                     at = rows.first * row_bytes
                     found[rows.tensor][at : at + size], data = data[:size], data[size:]
-        whole = {index: bytes(data) for index, data in found.items()}
+        whole = {index: bytes(data) for index, data in found.items() if index not in self._unread()}
         known = {**inputs, **whole}
         for step in self.plan.problem.steps:
             if step.elided:
                 op = self.model.operators[step.operator]
+                kind = kind_of(op.opcode)
+                memory = kind.memory(self.model, op) if kind is not None else Memory()
+                if memory.cuts:
+                    source = known.get(op.inputs[memory.cut_from])
+                    for output, at in zip(op.outputs, memory.cuts, strict=True):
+                        if source is not None:
+                            known[output] = whole[output] = source[at : at + self.model.tensor(output).bytes]
+                    continue
                 data = b"".join(known.get(i, b"") for i in op.inputs)
                 if len(op.outputs) == 1 and len(data) == self.model.tensor(op.outputs[0]).bytes:
                     known[op.outputs[0]] = whole[op.outputs[0]] = data

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from tinydeploy.ir import Model
+from tinydeploy.plan.problem import MemoryOf, stated_memory
 from tinydeploy.plan.types import ALIGNMENT, Placement, Plan, SharedArena, Tenant
 from tinydeploy.plan.validate import validate
 from tinydeploy.plan.validate.shared import validate_shared
@@ -23,7 +24,7 @@ def state_of(model: Model, kept: Collection[int] = ()) -> tuple[int, ...]:
     return tuple(i for i, t in enumerate(model.tensors) if (i in used and t.variable) or i in kept)
 
 
-def share(planned: Sequence[tuple[Model, Plan]]) -> SharedArena:
+def share(planned: Sequence[tuple[Model, Plan]], *, memory_of: MemoryOf = stated_memory) -> SharedArena:
     """One arena for models whose plans have their state behind all else (see `state_of`); checked by the validator.
 
     The arena is as small as these plans allow: every model's state is alive while any model runs.
@@ -37,7 +38,7 @@ def share(planned: Sequence[tuple[Model, Plan]]) -> SharedArena:
         first = align_up(top, ALIGNMENT) if state else top
         moved = _moved(plan, state, first - front) if state else plan
         end = moved.arena_bytes if state else first
-        validate(model, moved)
+        validate(model, moved, memory_of=memory_of)
         tenants.append(Tenant(model, moved, front, first, end, state))
         top = end
     arena = SharedArena(tuple(tenants), shared, top, max(plan.alignment for _, plan in planned))

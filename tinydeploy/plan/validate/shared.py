@@ -31,7 +31,7 @@ def validate_shared(arena: SharedArena) -> None:
 
 
 def _check_tenant(arena: SharedArena, tenant: Tenant) -> None:
-    """It lies in the arena, its state is complete and where it says."""
+    """It lies in the arena, its state is complete, and all that it writes is where it says."""
     refusal, plan = Refusal(tenant.model), tenant.plan
     if plan.arena_bytes > arena.arena_bytes or arena.alignment % plan.alignment:
         refusal.because(f"the shared arena of {arena.arena_bytes} bytes is too small, or not aligned for this model")
@@ -46,6 +46,11 @@ def _check_tenant(arena: SharedArena, tenant: Tenant) -> None:
         for first, end in _spans_of(tenant, index):
             if not tenant.state_first <= first <= end <= tenant.state_end:
                 refusal.because(f"{refusal.named(index)} does not lie in the state of its model")
+    if tenant.working_bytes > arena.shared_bytes or tenant.state_end > arena.arena_bytes:
+        refusal.because("the model works, or keeps state, outside of the shared arena")
+    for what, first, end in _written(tenant):
+        if end > tenant.working_bytes and not tenant.state_first <= first <= end <= tenant.state_end:
+            refusal.because(f"{what} at [{first}, {end}) lies neither where its model works nor in its state")
 
 
 def _spans_of(tenant: Tenant, index: int) -> Iterator[tuple[int, int]]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tinydeploy.boards import Board
 from tinydeploy.boards.reserve import read_regions, read_reserves, without
 from tinydeploy.catalog import load, model_path
-from tinydeploy.codegen import Program, SourceTree, check_supported, emit, executed, generate, marker_of
+from tinydeploy.codegen import Program, SourceTree, check_supported, emit, executed, generate, marker_of, pieces
 from tinydeploy.codegen.code_size import estimate_code_bytes
 from tinydeploy.cost import cost_table
 from tinydeploy.errors import GateError, RunError, UnsupportedModelError, UsageError
@@ -33,7 +33,7 @@ from tinydeploy.transform import Io, Prepared, prepare
 
 if TYPE_CHECKING:
     from tinydeploy.emulate import Emulator, RunResult
-    from tinydeploy.toolchain import Image
+    from tinydeploy.toolchain import ArenaPart, Image
     from tinydeploy.verify import Sample
 
 __all__ = [
@@ -325,13 +325,27 @@ def build_image(
     image = compiler.build(
         [folder / source for source in (*tree.sources, *tree.example)],
         [folder, folder / "runtime"],
-        planned.board,
+        planned.memory,
         folder / "build",
         name=tree.name,
         defines={"TD_STEP_PORT": f"{MARKER_ADDRESS:#x}u"} if markers else {},
         stack_bytes=next(part.bytes for part in planned.fit.sram_parts if part.name == "stack"),
+        arena=_arena_parts(planned),
     )
     return Built(planned, tree, image)
+
+
+def _arena_parts(planned: Planned) -> tuple[ArenaPart, ...]:
+    """Where the linker is to put the arena, unless that is where it would anyway: right behind the static data."""
+    from tinydeploy.toolchain import ArenaPart
+
+    plan = planned.plan
+    found = pieces(plan)
+    if found:
+        return tuple(ArenaPart(p.section, plan.base.address + p.offset, p.bytes) for p in found)
+    if not plan.shares or plan.base.address - planned.memory.ram.base in range(plan.alignment):
+        return ()
+    return (ArenaPart(".arena", plan.base.address, plan.base.bytes),)
 
 
 @dataclass(frozen=True)
@@ -372,8 +386,13 @@ class Ran:
         return {op.index: counts.get(op.index, 0) for op in self.built.planned.model.operators} if counts else {}
 
     def watermark(self, name: str) -> int:
-        """The highest watermark of any sample, in bytes."""
+        """The highest watermark of any sample, in bytes: of the stack, of the arena or of what of it is in a region."""
         return max(result.watermarks[name] for result in self.results)
+
+    @property
+    def arena_watermark(self) -> int:
+        """Of all parts of the arena together."""
+        return sum(self.watermark(name) for name in self.results[0].watermarks if name != "stack")
 
     @property
     def seconds(self) -> float:
@@ -407,7 +426,8 @@ def run_model(built: Built, emulator: Emulator, samples: Sequence[Sample], *, la
     model, plan, image, tree = built.planned.model, built.planned.plan, built.image, built.tree
     arena = read_elf(image.elf).address_of(tree.arena_symbol)
     stack = Painted("stack", image.stack_limit, image.stack_top - image.stack_limit, grows_down=True)
-    painted = (Painted("arena", arena, plan.arena_bytes), stack)
+    parts = [Painted(f"arena in {p.region}", arena + p.offset, p.bytes) for p in pieces(plan)]
+    painted = (*(parts or [Painted("arena", arena, plan.arena_bytes)]), stack)
     results: list[RunResult] = []
     outputs: list[Sample] = []
     steps = [(marker_of(model, step), step) for step in executed(plan)]
@@ -422,9 +442,11 @@ def run_model(built: Built, emulator: Emulator, samples: Sequence[Sample], *, la
         job = Job(
             elf=image.elf,
             writes=[
-                MemoryWrite(arena + plan.placements[t].offset, data) for t, data in given.items() if t not in plan.fed
+                MemoryWrite(arena + plan.distance(plan.placements[t].offset), data)
+                for t, data in given.items()
+                if t not in plan.fed
             ],
-            reads=[(arena + plan.placements[t].offset, model.tensor(t).bytes) for t in model.outputs],
+            reads=[(arena + plan.distance(plan.placements[t].offset), model.tensor(t).bytes) for t in model.outputs],
             painted=painted,
             stop_symbol=tree.done_symbol,
             marker_address=MARKER_ADDRESS,

@@ -11,9 +11,9 @@ import pytest
 from tests.support.firmware import BOTH, build, needs_any, needs_gcc, needs_unicorn, needs_zig, run, variant
 from tinydeploy.boards import RegionKind, all_boards, find_board
 from tinydeploy.elf import read_elf
-from tinydeploy.errors import BoardError, BuildError, DoesNotLinkError, MissingToolError, UsageError
-from tinydeploy.toolchain import find_toolchain
-from tinydeploy.toolchain.linker import linker_script, overflow_error
+from tinydeploy.errors import BuildError, DoesNotLinkError, MissingToolError, UsageError
+from tinydeploy.toolchain import ArenaPart, find_toolchain
+from tinydeploy.toolchain.linker import overflow_error
 
 CORES = [
     "nucleo_f030r8",
@@ -112,18 +112,27 @@ def test_sizes_are_those_of_the_image(toolchain: str) -> None:
 
 @pytest.mark.parametrize("toolchain", BOTH)
 def test_the_arena_goes_where_it_is_told(toolchain: str) -> None:
-    board = find_board("nucleo_h743zi")
-    other = next(r for r in board.regions if r.kind is RegionKind.RAM and r != board.ram and r.bytes >= 65536)
     source = (
-        '__attribute__((section(".arena"))) char arena[32768]; int main(void) { return ((volatile char *)arena)[1]; }'
+        '__attribute__((section(".arena_dtcm"), used)) char low[4096];'
+        '__attribute__((section(".arena_axisram"), used)) char high[32768];'
+        "int main(void) { return ((volatile char *)low)[1]; }"
     )
-    image = build(source, "nucleo_h743zi", toolchain, arena_region=other.name)
-    assert board.region_at(read_elf(image.elf).address_of("arena")) == other
-    assert image.arena_bytes == 32768
-    with pytest.raises(BoardError, match="no RAM region 'attic'"):
-        linker_script(board, stack_bytes=1024, arena_region="attic")
-    with pytest.raises(BoardError, match="SRAM1 is a part of DTCM"):
-        linker_script(find_board("stm32f746"), stack_bytes=1024, arena_region="SRAM1")
+    parts = (ArenaPart(".arena_dtcm", 0x20000400, 4096), ArenaPart(".arena_axisram", 0x24000040, 32768))
+    image = build(source, "nucleo_h743zi", toolchain, arena=parts)
+    file = read_elf(image.elf)
+    assert (file.address_of("low"), file.address_of("high")) == (0x20000400, 0x24000040)
+    assert image.arena_bytes == 4096 + 32768
+    assert image.static_bytes == 0
+    assert image.stack_top == 0x24000000 + 512 * 1024
+
+
+@pytest.mark.parametrize("toolchain", BOTH)
+def test_an_arena_over_static_data_or_stack_does_not_link(toolchain: str) -> None:
+    arena = '__attribute__((section(".arena"), used)) char arena[4096]; char data[64];'
+    source = arena + "int main(void) { return ((volatile char *)data)[1]; }"
+    for address in (0x24000020, 0x24000000 + 512 * 1024 - 4096):
+        with pytest.raises(BuildError, match="overlap"):
+            build(source, "nucleo_h743zi", toolchain, arena=(ArenaPart(".arena", address, 4096),))
 
 
 @pytest.mark.parametrize("toolchain", BOTH)

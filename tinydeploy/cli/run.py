@@ -179,7 +179,7 @@ def _run_facts(ran: Ran, whence: str) -> RunFacts:
         cycles=ran.cycles,
         cycles_kind=ran.worst.cycles_kind,
         seconds_emulating=ran.seconds,
-        arena_watermark_bytes=ran.watermark("arena"),
+        arena_watermark_bytes=ran.arena_watermark,
         stack_watermark_bytes=ran.watermark("stack"),
         static_bytes=built.image.static_bytes,
         weights_bytes=built.constant_bytes,

@@ -3,7 +3,7 @@
 `emit` (`program.py`) says what a library does, `generate` writes it.
 """
 
-from tinydeploy.codegen.generate import generate
+from tinydeploy.codegen.generate import generate, pieces
 from tinydeploy.codegen.names import c_identifier, comment_text
 from tinydeploy.codegen.program import Program, emit, executed, marker_of
 from tinydeploy.codegen.support import check_supported
@@ -19,4 +19,5 @@ __all__ = [
     "executed",
     "generate",
     "marker_of",
+    "pieces",
 ]

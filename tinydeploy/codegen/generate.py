@@ -46,9 +46,37 @@ class Port:
     fed: bool
 
 
+@dataclass(frozen=True)
+class Piece:
+    """A share of an arena that is spread over several memories, as the templates write it: `offset` bytes behind the
+    pointer to the arena."""
+
+    name: str
+    region: str
+    address: str
+    bytes: int
+    offset: int
+
+    @property
+    def section(self) -> str:
+        """Where the example has it."""
+        return f".arena_{self.name}"
+
+
+def pieces(plan: Plan) -> tuple[Piece, ...]:
+    """By rising address; empty for an arena that lies in one piece."""
+    if len(plan.shares) < 2:
+        return ()
+    return tuple(
+        Piece(s.region.lower().replace("+", "_"), s.region, f"{s.address:#x}", s.bytes, plan.distance(s.offset))
+        for s in sorted(plan.shares, key=lambda s: s.address)
+    )
+
+
 def generate(model: Model, plan: Plan, program: Program) -> SourceTree:
     """The library's sources, from what `emit` made of the same model and plan."""
     prefix, pool = program.name, program.pool
+    arena_symbol = "_".join([prefix, "arena", *(piece.name for piece in pieces(plan)[:1])])
     context = {
         "version": __version__,
         "runtime_version": RUNTIME_VERSION,
@@ -57,6 +85,8 @@ def generate(model: Model, plan: Plan, program: Program) -> SourceTree:
         "title": comment_text(model.name),
         "sha256": comment_text(model.sha256, 64) or "none",
         "arena_bytes": max(plan.arena_bytes, plan.alignment),
+        "pieces": pieces(plan),
+        "arena_symbol": arena_symbol,
         "alignment": plan.alignment,
         "inputs": _ports(model, plan, model.inputs),
         "outputs": _ports(model, plan, model.outputs),
@@ -66,9 +96,9 @@ def generate(model: Model, plan: Plan, program: Program) -> SourceTree:
         "row_tables": [(name, c_lines(table)) for name, table in program.row_tables.items()],
         "loops": [(loop, c_lines(loop.table)) for loop in program.loops],
         "variables": [
-            (plan.placements[t.index].offset, t.bytes, t.quantization.zero_point if t.quantization else 0)
+            (plan.distance(place.offset), t.bytes, t.quantization.zero_point if t.quantization else 0)
             for t in model.tensors
-            if t.variable and t.index in plan.placements
+            if t.variable and (place := plan.placements.get(t.index)) is not None
         ],
         "markers": len(model.operators) + (len(model.inputs) if plan.fed else 0),
         "constants": pool.constants,
@@ -92,7 +122,7 @@ def generate(model: Model, plan: Plan, program: Program) -> SourceTree:
         example=("example/main.c",),
         constant_bytes=pool.bytes_by_role(),
         constant_prefix=f"{prefix}_k",
-        arena_symbol=f"{prefix}_arena",
+        arena_symbol=arena_symbol,
         done_symbol=f"{prefix}_done",
         feed_symbol=f"{prefix}_feed_row" if plan.fed else None,
     )
@@ -118,7 +148,7 @@ def _port(tensor: Tensor, plan: Plan, index: int) -> Port:
         shape=tensor.shape,
         rows=rows,
         row_bytes=row_bytes,
-        offset=place.offset,
+        offset=plan.distance(place.offset),
         scale=c_float(q.scale) if q is not None and quantized else None,
         zero_point=q.zero_point if q is not None and quantized else None,
         fed=fed,

@@ -98,7 +98,8 @@ class Loop:
 
 @dataclass(frozen=True)
 class Place:
-    """A `td_tensor_t`. `rows`: the name of its row table, under which `ring_rows` is 0."""
+    """A `td_tensor_t`: `offset` counts from the pointer to the arena. `rows`: the name of its row table, under which
+    `ring_rows` is 0."""
 
     name: str
     offset: int
@@ -293,12 +294,13 @@ class _Emitter:
             _, row_bytes = rows_of(self.model.tensor(index))
             if place.row_offsets:
                 rows = self.row_table(place.row_offsets, place.offset)
-                yield Place(f"t_{index}", place.offset, row_bytes, 0, rows)
+                yield Place(f"t_{index}", self.plan.distance(place.offset), row_bytes, 0, rows)
             else:
-                yield Place(f"t_{index}", place.offset, row_bytes, place.ring_rows)
+                yield Place(f"t_{index}", self.plan.distance(place.offset), row_bytes, place.ring_rows)
         for stage in stages:
             for name in sorted({call.accumulators for call in stage.calls if call.accumulators}):
-                yield Place(name, self.plan.scratch_offsets[stage.marker], self.accumulator_bytes(stage.marker), 1)
+                at = self.plan.distance(self.plan.scratch_offsets[stage.marker])
+                yield Place(name, at, self.accumulator_bytes(stage.marker), 1)
 
     def accumulator_bytes(self, operator: int) -> int:
         op = self.model.operators[operator]

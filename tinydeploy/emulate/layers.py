@@ -75,10 +75,11 @@ class LayerReads:
         place = self.plan.placements[rows.tensor]
         count, row_bytes = rows_of(self.model.tensor(rows.tensor))
         if not place.row_offsets and place.ring_rows == count:
-            yield self.arena + place.offset + rows.first * row_bytes, (rows.end - rows.first) * row_bytes
+            at = self.plan.distance(place.offset) + rows.first * row_bytes
+            yield self.arena + at, (rows.end - rows.first) * row_bytes
             return
         for row in range(rows.first, rows.end):
-            yield self.arena + row_offset(place, row, row_bytes), row_bytes
+            yield self.arena + self.plan.distance(row_offset(place, row, row_bytes)), row_bytes
 
     def tensors(self, seen: Mapping[int, Sequence[Sequence[bytes]]], inputs: Mapping[int, bytes]) -> dict[int, bytes]:
         """Each tensor's bytes, from `RunResult.step_data` of a run on `inputs`.

@@ -15,7 +15,7 @@ from tinydeploy.errors import BuildError
 from tinydeploy.resources import firmware_dir
 from tinydeploy.toolchain.cache import ObjectCache, read_dependencies
 from tinydeploy.toolchain.linker import linker_script, overflow_error
-from tinydeploy.toolchain.types import STACK_BYTES, Image, image_of
+from tinydeploy.toolchain.types import STACK_BYTES, ArenaPart, Image, image_of
 
 # -ffp-contract: both compilers compute what the source says, without fused multiply-adds, so outputs are the same.
 COMMON_FLAGS = (
@@ -76,13 +76,13 @@ class Driver(ABC):
         defines: Mapping[str, str] | None = None,
         optimize: str = "-O2",
         stack_bytes: int = STACK_BYTES,
-        arena_region: str | None = None,
+        arena: Sequence[ArenaPart] = (),
     ) -> Image:
         """See `Toolchain.build`."""
         script = out_dir / f"{name}.ld"
         elf, map_file = out_dir / f"{name}.elf", out_dir / f"{name}.map"
         out_dir.mkdir(parents=True, exist_ok=True)
-        script.write_text(linker_script(board, stack_bytes=stack_bytes, arena_region=arena_region), encoding="utf-8")
+        script.write_text(linker_script(board, stack_bytes=stack_bytes, arena=arena), encoding="utf-8")
         port = firmware_dir() / "port"
         all_sources = [*sources, *sorted(port.glob("*.c"))]
         flags = [*self.core_flags(board), optimize, *COMMON_FLAGS]

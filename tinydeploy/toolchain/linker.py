@@ -1,7 +1,7 @@
 """The linker script, made from the board, and what a linker says when an image does not fit.
 
 Symbols that it defines: `__stack_top`, `__stack_limit` (the lowest address of the stack), `__data_load`,
-`__data_start`, `__data_end`, `__bss_start`, `__bss_end`, `__arena_start`, `__arena_end`, `__flash_start`.
+`__data_start`, `__data_end`, `__bss_start`, `__bss_end`, `__flash_start`.
 
 The stack is the last part of RAM and grows towards the static data, so that an overflow is one compare away from being
 seen. `.stack` reserves its size among the static data only for the linker to count it.
@@ -12,9 +12,11 @@ The vector table is at the start of flash, where the emulator and most chips loo
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from tinydeploy.boards import Board, Region, RegionKind
-from tinydeploy.errors import BoardError, DoesNotLinkError
+from tinydeploy.errors import DoesNotLinkError
+from tinydeploy.toolchain.types import ArenaPart
 from tinydeploy.units import align_up, kib
 
 STACK_ALIGNMENT = 8  # of the stack pointer, by the procedure call standard for Arm
@@ -37,48 +39,52 @@ SECTIONS
   .data : {{ . = ALIGN(4); __data_start = .; *(.data .data.*) . = ALIGN(4); __data_end = .; }} > {ram} AT > {flash}
   __data_load = LOADADDR(.data);
   .bss (NOLOAD) : {{ . = ALIGN(4); __bss_start = .; *(.bss .bss.* COMMON) . = ALIGN(4); __bss_end = .; }} > {ram}
-  .arena (NOLOAD) : {{ . = ALIGN(16); __arena_start = .; *(.arena .arena.*) __arena_end = .; }} > {arena}
-  .stack (NOLOAD) : {{ . = ALIGN({alignment}); . += {stack_bytes}; }} > {ram}
+{arena}
+  .stack{stack_at} (NOLOAD) : {{ . = ALIGN({alignment}); . += {stack_bytes}; }} > {ram}
   __stack_top = {stack_top:#x};
   __stack_limit = {stack_limit:#x};
   /DISCARD/ : {{ *(.comment) *(.ARM.attributes) *(.note .note.*) *(.eh_frame) }}
 }}
 """
 
+_ARENA = "  {section} (NOLOAD) : {{ . = ALIGN(16); {wanted} }} > {memory}"
 
-def linker_script(board: Board, *, stack_bytes: int, arena_region: str | None = None) -> str:
-    """The script. Raises `BoardError` for an arena region that the board does not have, or that its RAM is made of."""
-    arena = board.ram if arena_region is None else region_named(board, arena_region)
-    if arena != board.ram and arena.base < board.ram.end and board.ram.base < arena.end:
-        raise BoardError(f"{board.id}: {arena.name} is a part of {board.ram.name}, where the arena lies by default")
+
+def linker_script(board: Board, *, stack_bytes: int, arena: Sequence[ArenaPart] = ()) -> str:
+    """The script. `arena`: where its sections lie; by default behind the static data, of whatever size it is.
+
+    Of a board without what is reserved of it, since `board.ram` is all for static data, arena and stack.
+    """
     stack_bytes = align_up(stack_bytes, STACK_ALIGNMENT)
-    used = [board.flash, board.ram] + ([arena] if arena != board.ram else [])
-    memories = "\n".join(
-        f"  {_word(r)} ({'rx' if r.kind is not RegionKind.RAM else 'rwx'}) : "
-        f"ORIGIN = {r.base:#x}, LENGTH = {r.bytes:#x}"
-        for r in used
-    )
     stack_top = board.ram.end & ~(STACK_ALIGNMENT - 1)
+    ram = _word(board.ram)
+    memories = [_memory(_word(board.flash), board.flash.base, board.flash.bytes, board.flash.kind)]
+    memories.append(_memory(ram, board.ram.base, board.ram.bytes, RegionKind.RAM))
+    sections = [_ARENA.format(section=".arena", wanted="*(.arena .arena.*)", memory=ram)]
+    stack_at = ""
+    if arena:
+        memories += [_memory(f"ARENA_{p.address:08X}", p.address, p.bytes, RegionKind.RAM) for p in arena]
+        sections = [
+            _ARENA.format(section=p.section, wanted=f"KEEP(*({p.section}))", memory=f"ARENA_{p.address:08X}")
+            for p in arena
+        ]
+        stack_at = f" {stack_top - stack_bytes:#x}"  # the linker must see that the arena is clear of it
     return _SCRIPT.format(
         board=re.sub(r"[^\w.-]", "_", board.id),
-        memories=memories,
+        memories="\n".join(memories),
         flash=_word(board.flash),
-        ram=_word(board.ram),
-        arena=_word(arena),
+        ram=ram,
+        arena="\n".join(sections),
         alignment=STACK_ALIGNMENT,
+        stack_at=stack_at,
         stack_bytes=stack_bytes,
         stack_top=stack_top,
         stack_limit=stack_top - stack_bytes,
     )
 
 
-def region_named(board: Board, name: str) -> Region:
-    """The RAM region of that name."""
-    for region in (board.ram, *board.regions):
-        if region.name.lower() == name.lower() and region.kind is RegionKind.RAM:
-            return region
-    rams = ", ".join(r.name for r in board.regions if r.kind is RegionKind.RAM)
-    raise BoardError(f"{board.id} has no RAM region '{name}'", hint=f"it has {rams}")
+def _memory(word: str, base: int, size: int, kind: RegionKind) -> str:
+    return f"  {word} ({'rwx' if kind is RegionKind.RAM else 'rx'}) : ORIGIN = {base:#x}, LENGTH = {size:#x}"
 
 
 def _word(region: Region) -> str:

@@ -71,6 +71,15 @@ class Image:
         return sum(sizes.values())
 
 
+@dataclass(frozen=True)
+class ArenaPart:
+    """A section of the image that lies at an address of its own: all of an arena, or its share in one memory."""
+
+    section: str
+    address: int
+    bytes: int
+
+
 class Toolchain(Protocol):
     """A C compiler and linker for Cortex-M. `name` is what users type, `version` what a report says."""
 
@@ -92,11 +101,11 @@ class Toolchain(Protocol):
         defines: Mapping[str, str] | None = None,
         optimize: str = "-O2",
         stack_bytes: int = STACK_BYTES,
-        arena_region: str | None = None,
+        arena: Sequence[ArenaPart] = (),
     ) -> Image:
         """Compile and link `sources` with the start-up code into `out_dir/<name>.elf`.
 
-        `arena_region` is the name of the region for the `.arena` section; by default the board's RAM.
+        `arena`: where the arena lies; by default the section `.arena` is behind the static data in the board's RAM.
         Raises `DoesNotLinkError` when the image is larger than a region, `BuildError` for what the compiler refuses.
         """
         ...
@@ -136,7 +145,7 @@ def image_of(elf: Path, map_file: Path, toolchain: str) -> Image:
 
 
 def _kind(name: str, executable: bool, writable: bool, nobits: bool) -> str:
-    if name == ARENA_SECTION:
+    if name == ARENA_SECTION or name.startswith(f"{ARENA_SECTION}_"):
         return "arena"
     if name == STACK_SECTION:
         return "stack"

@@ -196,13 +196,17 @@ class Concatenation(OperatorKind):
 
     def memory(self, model: Model, op: Operator) -> Memory:
         shape = model.output_of(op).shape
-        axis = normal_axis(cast(ConcatenationAttrs, op.attrs).axis, len(shape))
+        if not isinstance(op.attrs, ConcatenationAttrs):
+            return Memory()
+        axis = normal_axis(op.attrs.axis, len(shape))
         if prod(shape[:axis]) != 1:
             return Memory()
         sizes = [model.tensor(i).bytes for i in op.inputs]
         return Memory(parts=tuple(accumulate(sizes[:-1], initial=0)))
 
     def rows(self, model: Model, op: Operator) -> Rows | None:
+        if not isinstance(op.attrs, ConcatenationAttrs):
+            return None
         count, _ = rows_of(model.output_of(op))
         reads: dict[int, tuple[Span, ...]] = {}
         solid = set()

@@ -9,10 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-
-import numpy as np
-from numpy.typing import NDArray
+from itertools import accumulate, pairwise
 
 from tinydeploy.plan.budget import USUAL, Budget
 from tinydeploy.plan.types import ROW_ALIGNMENT
@@ -60,12 +57,12 @@ class Arrangement:
 
 def lower_bound(bodies: Sequence[Body], ticks: int) -> int:
     """The most bytes in use at one tick, aligned; of boxes that may lie over each other the larger counts."""
-    return align_up(int(live_bytes(bodies, ticks).max(initial=0)), ROW_ALIGNMENT)
+    return align_up(max(live_bytes(bodies, ticks), default=0), ROW_ALIGNMENT)
 
 
-def live_bytes(bodies: Sequence[Body], ticks: int) -> NDArray[np.int64]:
+def live_bytes(bodies: Sequence[Body], ticks: int) -> list[int]:
     """Bytes in use at each tick."""
-    change = np.zeros(ticks + 1, np.int64)
+    change = [0] * (ticks + 1)
     ending: dict[tuple[int, int], int] = {}
     for body in bodies:
         for box in body.boxes:
@@ -74,7 +71,7 @@ def live_bytes(bodies: Sequence[Body], ticks: int) -> NDArray[np.int64]:
             if box.group >= 0:
                 at = (box.end - 1, box.group)
                 ending[at] = ending.get(at, 0) + box.bytes
-    live = np.cumsum(change)[:ticks]
+    live = list(accumulate(change[:ticks]))
     shared: dict[int, int] = {}
     for body in bodies:
         for box in body.boxes:
@@ -121,7 +118,7 @@ def orders(bodies: Sequence[Body]) -> list[list[int]]:
     area = [sum(x.bytes * (x.end - x.first) for x in b.boxes) for b in bodies]
     several = [len(b.boxes) > 1 for b in bodies]
     live = live_bytes(bodies, max(end))
-    crowd = [max(int(live[x.first : x.end].max(initial=0)) for x in b.boxes) for b in bodies]
+    crowd = [max(max(live[x.first : x.end], default=0) for x in b.boxes) for b in bodies]
     indices = range(len(bodies))
     found = [
         sorted(indices, key=lambda i: (-crowd[i], -size[i], first[i], i)),

@@ -140,7 +140,7 @@ class _Search:
 
     def _by_fullness(self) -> list[frozenset[int]]:
         """The stores that may lie apart, segment by segment, those of the fullest segments first."""
-        live = placing.live_bytes(self._bodies(frozenset()), self.lives.ticks).tolist()
+        live = placing.live_bytes(self._bodies(frozenset()), self.lives.ticks)
         spans = list(pairwise((*segment_starts(self.schedule), self.lives.ticks)))
         peaks = {span: max(live[slice(*span)]) for span in spans if span[1] > span[0]}
         born, end = self.lives.born, self.lives.end

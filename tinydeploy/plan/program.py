@@ -203,7 +203,7 @@ class _Assembly:
     def plan(self, execution: Execution, fed: tuple[int, ...], kept: tuple[int, ...]) -> Plan:
         """All of it."""
         self.fed, self.kept = fed, kept
-        live_ticks: list[int] = live_bytes(self.layout.bodies, self.lives.ticks).tolist()
+        live_ticks = live_bytes(self.layout.bodies, self.lives.ticks)
         last = len(live_ticks) - 1
         widest = [
             max(range(min(a, last), max(b, min(a, last) + 1)), key=live_ticks.__getitem__) for a, b in self.ticks_of

@@ -27,8 +27,8 @@ def documents() -> dict[str, Document]:
     fits, small = reports.planned(), reports.planned(ram_bytes=1500, flash_bytes=11000)
     where = reports.PROVENANCE
     return {
-        "plan": plan_document(fits, where),
-        "plan_too_small": plan_document(small, where),
+        "plan": plan_document(fits, reports.OTHERS, where),
+        "plan_too_small": plan_document(small, reports.OTHERS, where),
         "cost": cost_document(fits.costs, where, bits=32, estimate=estimate(fits.costs, fits.board)),
         "run": run_document(fits, reports.run_facts(), reports.OUTPUTS, reports.EXACT, where),
         "run_differs": run_document(fits, reports.run_facts(), reports.OUTPUTS, reports.DIFFERENT, where),

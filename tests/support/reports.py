@@ -9,6 +9,8 @@ from tinydeploy.cost.table import cost_table
 from tinydeploy.ir import Activation, Model, Padding
 from tinydeploy.ir.builder import NetworkBuilder
 from tinydeploy.plan import fit, make_plan
+from tinydeploy.plan.tflm import TflmArena
+from tinydeploy.report.comparison import Comparison, WhatIf
 from tinydeploy.report.document import Provenance
 from tinydeploy.report.plans import Planned
 from tinydeploy.report.runs import DifferenceFacts, OutputFacts, RunFacts, VerifiedFacts
@@ -62,6 +64,14 @@ def planned(ram_bytes: int = 32768, flash_bytes: int = 65536) -> Planned:
     costs, plan = cost_table(model), make_plan(model, solver="builtin")
     checked = fit(model, plan, on, weights_bytes=2800, code_bytes=9000, static_bytes=100, stack_bytes=1024)
     return Planned(prepare(model), on, costs, plan, checked)
+
+
+OTHERS = Comparison(
+    whole_bytes=768,
+    tflm=TflmArena(1024, 512, 0, 1600),
+    cmsis_nn=TflmArena(1088, 512, 64, 1664, ("CONV_2D of tomorrow",)),
+    what_ifs=(WhatIf("--feed-rows", "with the input handed over row by row", 500),),
+)
 
 
 def run_facts() -> RunFacts:

@@ -54,14 +54,15 @@ def test_plan(run: Run) -> None:
     [("kws", 16_000), ("vww", 55_296), ("resnet8", 49_152), ("ad", 768)],
 )
 def test_plan_reaches_the_lower_bound(run: Run, model: str, arena: int) -> None:
-    data = json.loads(run("plan", model, *BOARD, "--no-in-place", "--solver", "builtin", "--format", "json")[1])
+    data = json.loads(run("plan", model, *BOARD, "--execution", "whole", "--no-in-place", "--format", "json")[1])
     assert (data["sram"]["arena_bytes"], data["sram"]["lower_bound_bytes"]) == (arena, arena)
     assert data["sram"]["optimal"] is True
 
 
 def test_plan_on_a_board_that_is_too_small(run: Run) -> None:
-    """vww wants 55,296 bytes of arena; the F103 has 20,480 bytes of SRAM."""
-    code, out, err = run("plan", "vww", "--board", "stm32f103", "--stack-bytes", "1024", "--format", "json")
+    """vww wants 55,296 bytes of arena for whole tensors; the F103 has 20,480 bytes of SRAM."""
+    whole = ("--execution", "whole", "--stack-bytes", "1024")
+    code, out, err = run("plan", "vww", "--board", "stm32f103", *whole, "--format", "json")
     assert code == 1
     data = json.loads(out)
     assert data["fits"] is False

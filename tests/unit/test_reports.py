@@ -30,7 +30,7 @@ def _planned() -> Any:
 
 
 def test_plan_json(planned: Any) -> None:
-    data = parsed(plan_document(planned, reports.PROVENANCE))
+    data = parsed(plan_document(planned, reports.OTHERS, reports.PROVENANCE))
     check(data, PLAN)
     # By hand: the depthwise convolution has its 256 bytes of input and of output alive, more than any other layer.
     assert data["sram"]["arena_bytes"] == data["sram"]["lower_bound_bytes"] == 512
@@ -70,7 +70,7 @@ def test_plan_json(planned: Any) -> None:
 
 
 def test_plan_that_does_not_fit() -> None:
-    data = parsed(plan_document(reports.planned(ram_bytes=1500, flash_bytes=11000), reports.PROVENANCE))
+    data = parsed(plan_document(reports.planned(ram_bytes=1500, flash_bytes=11000), reports.OTHERS, reports.PROVENANCE))
     assert data["fits"] is False
     assert data["sram"]["over_bytes"] == 1636 - 1500
     assert data["flash"]["over_bytes"] == 11800 - 11000
@@ -108,7 +108,7 @@ def test_cost_json(planned: Any) -> None:
 
 
 def test_json_is_ascii_and_refuses_what_json_has_not(planned: Any) -> None:
-    assert json.render(plan_document(planned, reports.PROVENANCE)).isascii()
+    assert json.render(plan_document(planned, reports.OTHERS, reports.PROVENANCE)).isascii()
     with pytest.raises(ValueError):
         json.render(Document((), {"x": float("nan")}))
 
@@ -116,7 +116,7 @@ def test_json_is_ascii_and_refuses_what_json_has_not(planned: Any) -> None:
 @pytest.mark.parametrize("width", [None, 200, 80, 40, 1])
 @pytest.mark.parametrize("colour", [False, True])
 def test_numbers_are_never_shortened(planned: Any, width: int | None, colour: bool) -> None:
-    text = table.render(plan_document(planned, reports.PROVENANCE), width=width, colour=colour)
+    text = table.render(plan_document(planned, reports.OTHERS, reports.PROVENANCE), width=width, colour=colour)
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
     assert (plain == text) is not colour
     line = next(line for line in plain.splitlines() if "2,560" in line)
@@ -125,7 +125,7 @@ def test_numbers_are_never_shortened(planned: Any, width: int | None, colour: bo
 
 
 def test_a_pipe_gets_one_line_for_each_row(planned: Any) -> None:
-    text = table.render(plan_document(planned, reports.PROVENANCE))
+    text = table.render(plan_document(planned, reports.OTHERS, reports.PROVENANCE))
     assert "\x1b" not in text
     assert sum("CONV_2D" in line and "1×8×8×4" in line for line in text.splitlines()) == 2
     assert not any(line != line.rstrip() for line in text.splitlines())
@@ -148,7 +148,7 @@ def test_no_name_acts_in_a_terminal(name: str) -> None:
 
 def test_hostile_names_in_every_rendering(planned: Any) -> None:
     for document in (
-        plan_document(planned, reports.PROVENANCE),
+        plan_document(planned, reports.OTHERS, reports.PROVENANCE),
         run_document(planned, reports.run_facts(), reports.OUTPUTS, reports.DIFFERENT, reports.PROVENANCE),
     ):
         for text in (table.render(document), markdown.render(document)):

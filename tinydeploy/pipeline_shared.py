@@ -43,8 +43,11 @@ def plan_together(
 ) -> PlannedTogether:
     """The models in one arena on `board`; `options` are those of all, `names` the C prefixes (by default made).
 
-    A tensor that `options.keep` names stays readable whichever model runs next. Raises what `plan_model` raises.
+    The arena lies in one piece in the board's RAM. A tensor that `options.keep` names stays readable whichever model
+    runs next. Raises what `plan_model` raises.
     """
+    if options.reserve or options.regions:
+        raise UsageError("--reserve and --regions are for one model: several share one piece of the board's RAM")
     prefixes = library_names(models, names)
     chosen = [replace(options, keep=keep) for keep in _kept_of_each(models, prefixes, options.keep)]
     prepared = [prepare_model(model, each) for model, each in zip(models, chosen, strict=True)]

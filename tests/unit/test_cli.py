@@ -57,7 +57,7 @@ def one_line_and_hint(err: str) -> None:
     [
         (["plam", "kws"], "Did you mean 'plan'?"),
         (["zzz"], "no command 'zzz'"),
-        (["plan"], "Missing argument 'MODEL'"),
+        (["plan"], "Missing argument 'MODEL...'"),
         (["plan", "kws"], "--board"),
         (["plan", "kws", "--board", "stm32f746", "--format", "xml"], "xml"),
         (["plan", "kws", "--board", "stm32f746", "--stack-bytes", "-1"], "--stack-bytes"),

@@ -50,9 +50,8 @@ def command(
     Several models become libraries that share one arena: never two of them run at once.
 
     \b
-    Examples:
+    Example:
       tinydeploy build kws.tflite --board stm32f746 -o kws_lib
-      tinydeploy build kws.tflite vww.tflite --board stm32f746 -o two_libs
     """
     if len(models) > 1:
         _build_together(models, board, output, toolchain, names, planning, format_)

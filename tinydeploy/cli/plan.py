@@ -45,9 +45,8 @@ def command(
     Several models share one arena: never two of them run at once.
 
     \b
-    Examples:
+    Example:
       tinydeploy plan kws.tflite --board stm32f746
-      tinydeploy plan kws.tflite vww.tflite --board stm32f746
     """
     if len(models) > 1:
         _plan_together(models, board, planning, drawn=map_ or draw is not None, format_=format_)

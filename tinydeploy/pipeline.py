@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -212,6 +211,8 @@ def worst_cut(plan: Plan) -> int | None:
 
 def find_tensors(model: Model, named: Sequence[str]) -> tuple[int, ...]:
     """The indices of inputs or computed tensors, each given by its name or its number. Raises `UsageError`."""
+    from difflib import get_close_matches
+
     computed = {t: model.tensor(t).name for t in model.inputs}
     computed |= {t: model.tensor(t).name for op in model.operators for t in op.outputs}
     found = []

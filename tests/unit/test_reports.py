@@ -120,7 +120,7 @@ def test_numbers_are_never_shortened(planned: Any, width: int | None, colour: bo
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
     assert (plain == text) is not colour
     line = next(line for line in plain.splitlines() if "2,560" in line)
-    assert re.search(r"2\s+FULLY.* 1×10 .* 2,560 +2,560 +2,560 +272 ", line)
+    assert re.search(r"2\s+FULLY.* 1×10 .* 2,560 +2,560 +2,560 +all +272 ", line)
     assert "…" not in plain.split("peak:")[0]
 
 

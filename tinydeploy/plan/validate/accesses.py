@@ -52,8 +52,8 @@ class Write(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """What a kernel reads, and then writes, for one row step. `spanned`: rows that are not all read, but lie under the
-    same window, so that a planner may hold them."""
+    """What a kernel reads, and then writes, for one row step. `spanned`: rows that are not all read, but that a planner
+    may hold, since windows and the order of rows are simpler that way."""
 
     reads: tuple[Read, ...]
     writes: tuple[Write, ...]
@@ -94,7 +94,9 @@ def by_rows(model: Model, op: Operator, steps: int) -> Calls | None:
             found = _moved(model, op)
     except (ValueError, IndexError):  # shapes that do not fit
         return None
-    return found if found and all(len(turns) == steps for turns in found) else None
+    if not found or any(len(turns) != steps for turns in found):
+        return None
+    return tuple(_with_jumps(model, turns) for turns in found)
 
 
 def accumulates(model: Model, op: Operator, steps: int) -> bool:
@@ -115,6 +117,23 @@ def accumulator_bytes(model: Model, op: Operator) -> int:
     """What an operator keeps from row to row: 32 bits for each sum, a byte for each maximum."""
     output = model.tensors[op.outputs[0]]
     return output.elements * (output.dtype.bytes if op.opcode in ("REDUCE_MAX", "MAX_POOL_2D") else 4)
+
+
+def _with_jumps(model: Model, turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    """Inputs that are not read from the first row to the last, each found by itself, are held whole."""
+    before: dict[int, Read] = {}
+    jumps = set()
+    for turn in turns:
+        for index in {read.tensor for read in turn.reads}:
+            mine = [read for read in turn.reads if read.tensor == index]
+            span = Read(index, mine[0].anchor, min(r.first for r in mine), max(r.end for r in mine))
+            last = before.get(index, span)
+            _, size = cut(model.tensors[index])
+            if span.first < last.first or span.end < last.end or span.anchor != span.first // size:
+                jumps.add(index)
+            before[index] = span
+    held = tuple(Read(index, 0, 0, model.tensors[index].bytes) for index in sorted(jumps))
+    return tuple(turn._replace(spanned=turn.spanned + held) for turn in turns) if held else turns
 
 
 def _all_rows(tensor: Tensor) -> Write:

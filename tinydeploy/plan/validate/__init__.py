@@ -3,7 +3,7 @@
 `accesses.py` says which bytes each row step of an operator reads and writes, worked out from opcode, shapes and
 attributes alone; `moves.py` does so for operators that only move bytes. `picture.py` says which byte of which value
 lies where; `places.py` turns rows into addresses. `replay.py` runs the program on the picture, and `claims.py`
-compares what a plan says about itself with what the replay saw.
+compares what a plan says about itself with what the replay saw. `shared.py` looks at several plans in one arena.
 """
 
 from __future__ import annotations

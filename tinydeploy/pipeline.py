@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Literal
 
 from tinydeploy.boards import Board
 from tinydeploy.boards.reserve import read_regions, read_reserves, without
@@ -22,6 +23,7 @@ from tinydeploy.errors import GateError, RunError, UnsupportedModelError, UsageE
 from tinydeploy.ir import Model
 from tinydeploy.operators.base import printable, rows_of
 from tinydeploy.plan import Execution, Fit, Plan, fit, make_plan
+from tinydeploy.plan.budget import Budget
 from tinydeploy.plan.planner import Solver
 from tinydeploy.plan.regions import Memories, Room, settled, whole
 from tinydeploy.plan.tflm import predict_tflm_arena
@@ -58,6 +60,10 @@ _USUAL_WINDOW_ROWS = 16  # row pointers that are in that figure; larger windows 
 STATIC_BYTES = 0  # a generated library has no static data of its own
 
 
+Effort = Literal["quick", "normal", "thorough"]
+_EFFORTS: dict[Effort, float] = {"quick": 0.25, "normal": 1.0, "thorough": 20.0}
+
+
 @dataclass(frozen=True)
 class PlanOptions:
     """What a user may choose of a plan. `stack_bytes`: None for the estimate.
@@ -65,6 +71,7 @@ class PlanOptions:
     `feed_rows`: inputs are handed over row by row. `io`: "int8" leaves out conversions at the ends. `keep`: names or
     numbers of tensors that stay readable. `reserve`: memory that is somebody else's, such as "dtcm=16K". `regions`:
     names of the memories that the arena may use, with commas between them; None for all that can hold tensors.
+    `time_limit`: seconds from now for the searches of one plan, which end then with the best that they have.
     """
 
     execution: Execution = "streamed"
@@ -73,9 +80,16 @@ class PlanOptions:
     keep: tuple[str, ...] = ()
     in_place: bool = True
     solver: Solver = "auto"
+    effort: Effort = "normal"
+    time_limit: float | None = None
     stack_bytes: int | None = None
     reserve: tuple[str, ...] = ()
     regions: str | None = None
+
+    @property
+    def deadline(self) -> float | None:
+        """When the searches of a plan that begins now end; None for never."""
+        return None if self.time_limit is None else monotonic() + self.time_limit
 
 
 def describe(options: PlanOptions) -> Mapping[str, Any]:
@@ -155,6 +169,7 @@ def plan_prepared(
         behind=behind,
         cut_after=cut_after,
         rooms=rooms,
+        budget=Budget(_EFFORTS[options.effort], options.deadline),
         solver=options.solver,
     )
 

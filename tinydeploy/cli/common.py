@@ -93,8 +93,22 @@ def plan_options(function: F) -> F:
     return wrapped
 
 
-PLANNING = ("execution", "feed_rows", "io", "keep", "in_place", "solver", "stack_bytes")
+PLANNING = ("execution", "feed_rows", "io", "keep", "in_place", "solver", "stack_bytes", "effort", "time_limit")
 _PLAN_OPTIONS = (
+    click.option(
+        "--time-limit",
+        type=click.FloatRange(0, min_open=True),
+        default=None,
+        metavar="SECONDS",
+        help="End the searches of a plan after so long, with the best so far; it may differ from machine to machine.",
+    ),
+    click.option(
+        "--effort",
+        type=click.Choice(["quick", "normal", "thorough"]),
+        default="normal",
+        show_default=True,
+        help="How long to search for a smaller arena; the same result on every machine.",
+    ),
     click.option(
         "--stack-bytes",
         type=click.IntRange(0, 1 << 30),

@@ -344,9 +344,7 @@ def _blame(planned: Planned) -> str:
         alive[_SHOWN_TENSORS:] = [f"{len(alive) - _SHOWN_TENSORS} more"]
     step = plan.problem.steps[plan.peak.step]
     where = "the feeding of an input" if step.operator == FEED else str(planned.model.operators[blame.operator])
-    row = (
-        f", row {plan.peak.row}" if plan.peak.rows and step.end_row - step.first_row < 1 << 30 and plan.segments else ""
-    )
+    row = f", row {plan.peak.row}" if plan.peak.rows else ""
     return f"peak: {number(blame.live_bytes)} B are alive at {where}{row}: {', '.join(alive)}"
 
 
@@ -356,7 +354,7 @@ def _rows_alive(planned: Planned, each: RowsAlive) -> str:
     if buffer.scratch_of is not None:
         return f"sums or scratch of operator {buffer.scratch_of}"
     tensor = planned.model.tensor(buffer.tensors[0])
-    name = printable(tensor.name, 60)
+    name = printable(tensor.name.partition(";")[0], 60)  # of what the converter fused, the first
     if each.end - each.first == rows_of(tensor)[0]:
         return name
     rows = f"row {each.first}" if each.end - each.first == 1 else f"rows {each.first}–{each.end - 1}"

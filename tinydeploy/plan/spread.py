@@ -171,8 +171,13 @@ class _Search:
         return max(w for w in range(len(self.rooms)) if self.starts[w] <= offset)
 
     def _persist(self, order: Sequence[int], effort: int) -> tuple[list[int] | None, int, list[int]]:
-        """Places in an order in which what found no place comes ever earlier; also the effort, and the order."""
+        """Places in an order in which what found no place comes ever earlier; also the effort, and the order.
+
+        Where that goes in circles, some other body comes first as well.
+        """
         current = list(order)
+        seen: set[int] = set()
+        source = random.Random(0)
         barred: frozenset[tuple[int, int]] = frozenset()
         used = 0
         while used <= effort:
@@ -185,11 +190,13 @@ class _Search:
             group = self.together[body]
             if group is not None and window is not None:
                 barred |= {(group, window)}  # the others of its group were in the way of it
-            elif current[0] == body:
-                break
             else:
                 at = current.index(body)
                 current.insert(at // 2, current.pop(at))
+            known = hash(tuple(current))
+            if known in seen:
+                current.insert(0, current.pop(source.randrange(len(current))))
+            seen.add(known)
         return None, used, current
 
     def _place(

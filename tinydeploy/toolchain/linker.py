@@ -48,6 +48,8 @@ SECTIONS
 """
 
 _ARENA = "  {section} (NOLOAD) : {{ . = ALIGN(16); {wanted} }} > {memory}"
+# GNU's linker sees no overlap of sections that load nothing.
+_APART = '  ASSERT({1} <= {low} || {high} <= {0}, "{what} overlaps with {section}")'
 
 
 def linker_script(board: Board, *, stack_bytes: int, arena: Sequence[ArenaPart] = ()) -> str:
@@ -64,11 +66,16 @@ def linker_script(board: Board, *, stack_bytes: int, arena: Sequence[ArenaPart] 
     stack_at = ""
     if arena:
         memories += [_memory(f"ARENA_{p.address:08X}", p.address, p.bytes, RegionKind.RAM) for p in arena]
-        sections = [
-            _ARENA.format(section=p.section, wanted=f"KEEP(*({p.section}))", memory=f"ARENA_{p.address:08X}")
-            for p in arena
-        ]
-        stack_at = f" {stack_top - stack_bytes:#x}"  # the linker must see that the arena is clear of it
+        stack_at = f" {stack_top - stack_bytes:#x}"
+        sections = []
+        for p in arena:
+            memory = f"ARENA_{p.address:08X}"
+            sections.append(_ARENA.format(section=p.section, wanted=f"KEEP(*({p.section}))", memory=memory))
+            span = (f"{p.address:#x}", f"{p.address + p.bytes:#x}")
+            sections.append(
+                _APART.format(*span, section=p.section, what="static data", low="__data_start", high="__bss_end")
+            )
+            sections.append(_APART.format(*span, section=p.section, what="stack", low=stack_at, high=f"{stack_top:#x}"))
     return _SCRIPT.format(
         board=re.sub(r"[^\w.-]", "_", board.id),
         memories="\n".join(memories),

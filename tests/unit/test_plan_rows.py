@@ -147,23 +147,26 @@ def test_rows_of_another_cut_are_not_lain_over() -> None:
     assert [bool(actor.over) for actor in actors] == [True, False]
 
 
-def joined(axis: int = 1) -> Model:
-    """x → a → b and x → c, both joined on rows, and a window over the whole."""
+def joined(first_from_last: bool) -> Model:
+    """Two branches joined on rows, and a window over the whole. The first part in the arena may be made from the
+    second one."""
     net = Layers(np.random.default_rng(1))
     x = net.tensor((1, 6, 4, 2), QUANT)
-    parts = [net.same("RELU", net.same("TANH", x)), net.same("RELU", x)]
+    last = net.same("RELU", x)
+    first = net.same("RELU", net.same("TANH", last if first_from_last else x))
     whole = net.tensor((1, 12, 4, 2), QUANT)
-    net.g.op("CONCATENATION", parts, [whole], axis=axis)
+    net.g.op("CONCATENATION", [first, last], [whole], axis=1)
     y = net.convolution(whole, (3, 3), padding="SAME")
     return parse_model(net.g.build([x], [y]))
 
 
-def test_parts_of_a_store_are_waited_for_one_by_one() -> None:
+@pytest.mark.parametrize("first_from_last", [False, True])
+@pytest.mark.parametrize("cut_after", [(), (0,), (1,)])
+def test_parts_of_a_store_are_waited_for_one_by_one(first_from_last: bool, cut_after: tuple[int, ...]) -> None:
     """Both writers of a joined store are done before what they write is read, whoever comes first."""
-    model = joined()
-    graph = graph_of(model)
+    graph = graph_of(joined(first_from_last))
     (whole,) = {s for actor in graph.actors for s, _ in actor.reads if len(graph.stores[s].tensors) == 3}
-    for schedule in (one_by_one(graph), streamed(graph)):
+    for schedule in (one_by_one(graph), streamed(graph, cut_after=cut_after)):
         assert schedule is not None
         there: set[int] = set()
         for position, row in schedule.ticks:

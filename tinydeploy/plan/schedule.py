@@ -378,13 +378,12 @@ def _needs(moves: Sequence[_Moves]) -> list[list[Need]]:
     for each in moves:
         needs: list[Need] = []
         for (s, ends, _), firsts in zip(each.reads, each.firsts, strict=True):
-            made = makers.get(s, [])
-            if len(made) == 1:
-                needs.append((made[0], s, ends))
-                continue
-            for a, position in made:
+            for a, position in makers.get(s, ()):
                 _, counts, stops = moves[a].writes[position]
-                begin, stop = min(map(int.__sub__, stops, counts)), stops[-1]
+                begin, stop = stops[0] - counts[0], stops[-1]
+                if not begin and stop >= ends[-1]:
+                    needs.append(((a, position), s, ends))
+                    continue
                 rows = zip(firsts, ends, strict=True)
                 wanted = tuple(min(end, stop) if first < stop and end > begin else 0 for first, end in rows)
                 if any(wanted):

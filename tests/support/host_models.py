@@ -28,7 +28,7 @@ from tinydeploy.plan import Plan, make_plan
 from tinydeploy.tflite import parse_model
 
 Array = NDArray[Any]
-_GARBAGE = 0xA5
+GARBAGE = 0xA5
 
 _PRELUDE = """\
 #include <stdint.h>
@@ -63,6 +63,7 @@ class HostModel:
     """One model to run: its file's bytes, the samples (one array for each input), and how it is planned.
 
     `model`: what is planned instead of the model that the file holds. `plan`: makes the plan, instead of `make_plan`.
+    `arena`: behind the outputs of each sample comes the arena as it is then, painted with `GARBAGE` before the first.
     """
 
     data: bytes
@@ -70,6 +71,7 @@ class HostModel:
     in_place: bool = True
     model: Model | None = None
     plan: Callable[[Model], Plan] | None = None
+    arena: bool = False
 
     def planned(self, model: Model) -> Plan:
         """The plan to run."""
@@ -101,9 +103,12 @@ def run_models_on_host(models: Sequence[HostModel]) -> list[list[list[Array]]]:
             done = subprocess.run([str(program)], input=given, capture_output=True, check=False)
             if done.returncode:
                 pytest.fail(f"TD_DSP={dsp}: code {done.returncode}:\n{done.stderr.decode(errors='replace')[:6000]}")
-            answers.append(done.stdout)
-    assert answers[0] == answers[1], "the inner loops with and without DSP instructions differ"
-    return _split(answers[0], models, parsed)
+            answers.append(_split(done.stdout, models, parsed, plans))
+    for case, plain, dsp_too in zip(models, *answers, strict=True):
+        for a, b in zip(plain, dsp_too, strict=True):
+            outputs = list(zip(a, b, strict=True))[: -1 if case.arena else None]
+            assert all(x.tobytes() == y.tobytes() for x, y in outputs), "with and without DSP instructions differ"
+    return answers[0]
 
 
 def _driver(models: Sequence[HostModel], parsed: Sequence[Model], plans: Sequence[Plan]) -> str:
@@ -112,7 +117,7 @@ def _driver(models: Sequence[HostModel], parsed: Sequence[Model], plans: Sequenc
         fed = [i for i, t in enumerate(model.inputs) if t in plan.fed]
         text.append(f"static void run_{n}(void)\n{{")
         text.append(f"    uint8_t *arena = aligned_alloc(M{n}_ARENA_ALIGNMENT, M{n}_ARENA_BYTES);")
-        text.append(f"    memset(arena, {_GARBAGE}, M{n}_ARENA_BYTES);")
+        text.append(f"    memset(arena, {GARBAGE}, M{n}_ARENA_BYTES);")
         text.append(f"    if (m{n}_init(arena + 1) == 0 || m{n}_init(arena) != 0) {{ exit(97); }}")
         text.append(f"    for (int sample = 0; sample < {len(case.samples)}; ++sample) {{")
         if fed:
@@ -127,6 +132,8 @@ def _driver(models: Sequence[HostModel], parsed: Sequence[Model], plans: Sequenc
             text.append(f"        if (feed.next[{i}] != M{n}_INPUT_{i}_ROWS) {{ exit(95); }}")
             text.append(f"        free(feed.rows[{i}]);")
         text += [f"        take(m{n}_output_{i}(arena), {model.tensor(t).bytes});" for i, t in enumerate(model.outputs)]
+        if case.arena:
+            text.append(f"        take(arena, M{n}_ARENA_BYTES);")
         text.append("    }\n    free(arena);\n}")
     text.append("int main(void)\n{")
     text += [f"    run_{n}();" for n in range(len(models))]
@@ -158,10 +165,12 @@ def _run(command: Sequence[str]) -> None:
         pytest.fail(f"{' '.join(command)} failed:\n{done.stderr[:6000]}")
 
 
-def _split(written: bytes, models: Sequence[HostModel], parsed: Sequence[Model]) -> list[list[list[Array]]]:
+def _split(
+    written: bytes, models: Sequence[HostModel], parsed: Sequence[Model], plans: Sequence[Plan]
+) -> list[list[list[Array]]]:
     results = []
     at = 0
-    for case, model in zip(models, parsed, strict=True):
+    for case, model, plan in zip(models, parsed, plans, strict=True):
         by_sample = []
         for _ in case.samples:
             outputs = []
@@ -169,6 +178,9 @@ def _split(written: bytes, models: Sequence[HostModel], parsed: Sequence[Model])
                 raw = written[at : at + tensor.bytes]
                 at += tensor.bytes
                 outputs.append(np.frombuffer(raw, tensor.dtype.label).reshape(tensor.shape))
+            if case.arena:
+                outputs.append(np.frombuffer(written[at : at + plan.arena_bytes], np.uint8))
+                at += plan.arena_bytes
             by_sample.append(outputs)
         results.append(by_sample)
     assert at == len(written)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod, sqrt
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,8 +19,7 @@ from tests.support.tflite_writer import GraphBuilder
 from tinydeploy.operators.registry import kinds
 
 Rng = np.random.Generator
-MOST_ELEMENTS = 3000  # of one tensor
-_UNIFORM_RMS = 73.9  # of int8 values drawn evenly
+UNIFORM_RMS = 73.9  # of int8 values drawn evenly
 _KNOWN = frozenset(kind.opcode for kind in kinds() if kind.runs)
 _FUNCTIONS = tuple(
     name for name in ("LOGISTIC", "TANH", "RELU", "RELU6", "LEAKY_RELU", "HARD_SWISH", "QUANTIZE") if name in _KNOWN
@@ -53,8 +53,10 @@ class Weights:
     scales: np.ndarray[tuple[int], np.dtype[np.float32]]
 
 
-class _Grower:
+class Grower:
     """A graph that grows. Each `op_*` method adds an operator, or nothing where no tensor fits it."""
+
+    most_elements: ClassVar[int] = 3000  # of one tensor
 
     def __init__(self, rng: Rng) -> None:
         self.rng = rng
@@ -148,7 +150,7 @@ class _Grower:
         scale = float(np.float32(np.exp(self.rng.uniform(np.log(0.004), np.log(0.1)))))
         zero = self.zero_point()
         kind = pick(self.rng, ("int8", "int8", "int8", "float32", "uint8"))
-        value = self.tensor(shape, (scale, zero + 128 if kind == "uint8" else zero), scale * _UNIFORM_RMS, kind)
+        value = self.tensor(shape, (scale, zero + 128 if kind == "uint8" else zero), scale * UNIFORM_RMS, kind)
         self.inputs.append(value.index)
         self.values.append(value)
         if kind != "int8":
@@ -187,7 +189,7 @@ class _Grower:
             axis = 0
             shape = (out_c, *kernel, in_c // groups)
             sums = prod(shape[1:])
-        if n * prod(extent) * out_c > MOST_ELEMENTS:
+        if n * prod(extent) * out_c > self.most_elements:
             return None
         opcode = "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D"
         known = [k for k in self.weights if (k.opcode, k.shape) == (opcode, shape)]
@@ -195,7 +197,7 @@ class _Grower:
             index, scales = known[0].index, known[0].scales
         else:
             index, scales = self._weights(opcode, shape, axis, out_c)
-        rms = source.rms * float(np.sqrt(np.mean(scales.astype(np.float64) ** 2))) * _UNIFORM_RMS * sqrt(sums)
+        rms = source.rms * float(np.sqrt(np.mean(scales.astype(np.float64) ** 2))) * UNIFORM_RMS * sqrt(sums)
         inputs = [source.index, index]
         if self.chance(0.85):
             inputs.append(self._bias(source, scales, out_c, rms))
@@ -220,11 +222,11 @@ class _Grower:
                   for i, k, s in zip((h, w), kernel, stride, strict=True)]  # fmt: skip
         out_c = self.number(1, 8)
         shape = (n, *extent, out_c)
-        if prod(shape) > MOST_ELEMENTS:
+        if prod(shape) > self.most_elements:
             return None
         index, scales = self._weights("TRANSPOSE_CONV", (out_c, *kernel, in_c), 0, out_c)
         sums = prod(max(k / s, 1) for k, s in zip(kernel, stride, strict=True)) * in_c
-        rms = source.rms * float(np.sqrt(np.mean(scales.astype(np.float64) ** 2))) * _UNIFORM_RMS * sqrt(sums)
+        rms = source.rms * float(np.sqrt(np.mean(scales.astype(np.float64) ** 2))) * UNIFORM_RMS * sqrt(sums)
         inputs = [self.constant(f"s{len(self.g.graph.tensors)}", shape), index, source.index]
         if self.chance(0.8):
             inputs.append(self._bias(source, scales, out_c, rms))
@@ -242,7 +244,7 @@ class _Grower:
         n, h, w, c = source.shape
         twice = self.chance(0.6)
         size = (2 * h, 2 * w) if twice else (self.number(1, 16), self.number(1, 16))
-        if n * prod(size) * c > MOST_ELEMENTS:
+        if n * prod(size) * c > self.most_elements:
             return None
         opcode = pick(self.rng, ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"))
         # without either, TensorFlow Lite Micro may read behind the input
@@ -280,7 +282,7 @@ class _Grower:
             depth = prod(source.shape[1:])
         units = self.number(1, 20)
         index, scales = self._weights("FULLY_CONNECTED", (units, depth), 0, units)
-        rms = source.rms * float(np.sqrt(np.mean(scales.astype(np.float64) ** 2))) * _UNIFORM_RMS * sqrt(depth)
+        rms = source.rms * float(np.sqrt(np.mean(scales.astype(np.float64) ** 2))) * UNIFORM_RMS * sqrt(depth)
         inputs = [source.index, index]
         if self.chance(0.85):
             inputs.append(self._bias(source, scales, units, rms))
@@ -308,9 +310,9 @@ class _Grower:
             data = self.rng.integers(-128, 128, size=shape)
             zero = self.zero_point()
             index = self.g.tensor(f"c{len(self.g.graph.tensors)}", shape, scale=scale, zero_point=zero, data=data)
-            b = Value(index, tuple(shape), scale, zero, scale * _UNIFORM_RMS)
+            b = Value(index, tuple(shape), scale, zero, scale * UNIFORM_RMS)
         out = np.broadcast_shapes(a.shape, b.shape)
-        if prod(out) > MOST_ELEMENTS:
+        if prod(out) > self.most_elements:
             return None
         rms = a.rms * b.rms if opcode == "MUL" else sqrt(a.rms**2 + b.rms**2)
         activation, after = self.activation(rms)
@@ -322,7 +324,7 @@ class _Grower:
         """MAXIMUM or MINIMUM of two tensors of one scale."""
         a = self.some(lambda v: len(v.shape) <= 5)
         b = a and self.some(lambda v: v != a and _broadcasts(v.shape, a.shape))
-        if a is None or b is None or prod(np.broadcast_shapes(a.shape, b.shape)) > MOST_ELEMENTS:
+        if a is None or b is None or prod(np.broadcast_shapes(a.shape, b.shape)) > self.most_elements:
             return None
         b = self.requantized(b, a.quant)
         output = self.tensor(np.broadcast_shapes(a.shape, b.shape), a.quant, max(a.rms, b.rms))
@@ -353,8 +355,8 @@ class _Grower:
         output = self.tensor(source.shape, self.fresh_quant(rms), rms)
         return self.add("MUL", [source.index, gate.index], output, activation="NONE")
 
-    def op_pool(self) -> Value | None:
-        source = self.image()
+    def op_pool(self, value: Value | None = None) -> Value | None:
+        source = value or self.image()
         if source is None:
             return None
         n, h, w, c = source.shape
@@ -399,7 +401,7 @@ class _Grower:
             return None
         paddings = [(self.number(0, 2), self.number(0, 3)) if self.chance(0.5) else (0, 0) for _ in source.shape]
         shape = [n + a + b for n, (a, b) in zip(source.shape, paddings, strict=True)]
-        if prod(shape) > MOST_ELEMENTS:
+        if prod(shape) > self.most_elements:
             return None
         inputs = [source.index, self.constant(f"p{len(self.g.graph.tensors)}", paddings)]
         output = self.tensor(shape, source.quant, source.rms)
@@ -471,7 +473,7 @@ class _Grower:
             indices.append(index)
             sizes.append(size)
         shape = [*rest[:axis], sum(sizes), *rest[axis:]]
-        if prod(shape) > MOST_ELEMENTS:
+        if prod(shape) > self.most_elements:
             return None
         rms = max(v.rms for v in parts)
         named = axis - rank if self.chance(0.4) else axis
@@ -622,7 +624,7 @@ class Network:
 
 def random_network(rng: Rng, operators: int | None = None) -> Network:
     """A network of about `operators` operators (2 to 16 by default)."""
-    grower = _Grower(rng)
+    grower = Grower(rng)
     wanted = grower.number(2, 16) if operators is None else operators
     grower.new_input()
     while len(grower.opcodes) < wanted:

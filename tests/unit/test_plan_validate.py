@@ -10,9 +10,12 @@ import pytest
 
 from tests.support.plan_nets import Net, memory_of
 from tinydeploy.errors import PlanInvalidError
-from tinydeploy.ir import DType, Model
+from tinydeploy.ir import DType, Model, Padding
+from tinydeploy.ir.builder import NetworkBuilder
 from tinydeploy.operators.base import Memory
 from tinydeploy.plan import Buffer, Peak, Placement, Plan, Problem, Proof, Step, make_plan, validate
+from tinydeploy.plan.validate.refusal import Refusal
+from tinydeploy.plan.validate.replay import Replay
 
 
 def plan_by_hand(
@@ -208,3 +211,90 @@ def test_the_validator_loads_nothing_of_the_planner() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['types', 'validate']"
+
+
+# -- rows
+
+
+def replay(model: Model, steps: list[Step], places: dict[int, Placement], by_rows: set[int], arena: int) -> None:
+    """Replay a program by rows; nothing is claimed about it."""
+    plan = Plan(
+        Problem(tuple(steps), (), {}), (), places, arena, 4, Proof(0, False, ""), Peak(0, 0, ()), (), {},
+        execution="streamed", by_rows=frozenset(by_rows),
+    )  # fmt: skip
+    Replay(model, plan, lambda m, op: Memory(), Refusal(model)).run()
+
+
+def whole(tensor: int, offset: int, rows: int) -> Placement:
+    return Placement(tensor, 0, offset, 0, 0, rows)
+
+
+def joined() -> Model:
+    """Two images of two rows of 4 bytes, joined on channels."""
+    net = NetworkBuilder("joined")
+    a, b = net.input((1, 2, 1, 4)), net.input((1, 2, 1, 4))
+    return net.build(net.concat([a, b]))
+
+
+def test_each_call_of_a_step_goes_through_all_rows_before_the_next() -> None:
+    """Row 1 of the result lies over row 0 of the second input: the first call writes it before the second one reads."""
+    model = joined()
+    a, b, out = *model.inputs, model.outputs[0]
+    places = {a: whole(a, 0, 2), b: whole(b, 20, 2), out: whole(out, 8, 2)}
+    with pytest.raises(PlanInvalidError, match=r"'input_1' is lost when operator 0 .* byte 20 of the arena"):
+        replay(model, [Step(0, 0, 2)], places, {0}, 28)
+    replay(model, [Step(0, 0, 1), Step(0, 1, 2)], places, {0}, 28)
+
+
+def windowed() -> Model:
+    """Five rows of 4 bytes; a pool of 3 rows and a stride of 1: row y needs rows y to y + 2."""
+    net = NetworkBuilder("windowed")
+    x = net.relu(net.input((1, 5, 1, 4)))
+    return net.build(net.max_pool(x, (3, 1), stride=1, padding=Padding.VALID))
+
+
+@pytest.mark.parametrize(("kept", "sound"), [(5, True), (4, True), (3, True), (2, False), (1, False)])
+def test_a_ring_holds_a_window(kept: int, sound: bool) -> None:
+    model = windowed()
+    x, ring, out = 0, 1, 2
+    places = {x: whole(x, 0, 5), ring: Placement(ring, 0, 20, 0, 0, kept), out: whole(out, 40, 3)}
+    steps = [Step(0, 0, 3), Step(1, 0, 1), Step(0, 3, 4), Step(1, 1, 2), Step(0, 4, 5), Step(1, 2, 3)]
+    if sound:
+        replay(model, steps, places, {0, 1}, 52)
+    else:
+        with pytest.raises(PlanInvalidError, match=r"is lost when operator 1 \(MAX_POOL_2D\) reads it"):
+            replay(model, steps, places, {0, 1}, 52)
+
+
+def test_a_window_is_read_before_its_row_is_written_over_it() -> None:
+    """Only element-wise operators may write over the row that they read, and only forwards."""
+    model = windowed()
+    places = {0: whole(0, 4, 5), 1: whole(1, 0, 5), 2: whole(2, 24, 3)}
+    steps = [Step(0, 0, 5), Step(1, 0, 3)]
+    replay(model, steps, places, {0, 1}, 36)
+    with pytest.raises(PlanInvalidError, match="over its own input"):
+        replay(model, steps, places | {0: whole(0, 0, 5), 1: whole(1, 2, 5)}, {0, 1}, 36)
+    with pytest.raises(PlanInvalidError, match=r"operator 1 \(MAX_POOL_2D\) writes .* over its own input"):
+        replay(model, steps, places | {2: whole(2, 0, 3)}, {0, 1}, 36)
+
+
+def test_rows_must_be_there() -> None:
+    model = windowed()
+    places = {0: whole(0, 0, 5), 1: whole(1, 20, 5), 2: whole(2, 40, 3)}
+    with pytest.raises(PlanInvalidError, match="byte 28 of the arena holds nothing that was written"):
+        replay(model, [Step(0, 0, 2), Step(1, 0, 1), Step(0, 2, 5), Step(1, 1, 3)], places, {0, 1}, 52)
+    with pytest.raises(PlanInvalidError, match="cannot go by 2 row steps"):
+        replay(model, [Step(0, 0, 5), Step(1, 0, 2)], places, {0, 1}, 52)
+    with pytest.raises(PlanInvalidError, match="is in 0 steps"):
+        replay(model, [Step(0, 0, 5)], places, {0, 1}, 52)
+
+
+def test_an_operator_whose_rows_are_not_known_does_not_go_by_rows() -> None:
+    net = Net()
+    x = net.input(2, 4)
+    y = net.op("RESHAPE", [x], 4, 2)
+    z = net.op("CUMSUM", [y], 4, 2)
+    places = {x: whole(x, 0, 2), y: whole(y, 8, 4), z: whole(z, 16, 4)}
+    for by_rows, steps in (({0}, [Step(0, 0, 4), Step(1, 0, 4)]), ({1}, [Step(0, 0, 4), Step(1, 0, 2), Step(1, 2, 4)])):
+        with pytest.raises(PlanInvalidError, match=r"cannot go by 4 row steps"):
+            replay(net.model(z), steps, places, by_rows, 24)

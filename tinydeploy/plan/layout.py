@@ -15,7 +15,7 @@ from tinydeploy.plan.types import ROW_ALIGNMENT
 
 REACH = ROW_ALIGNMENT << 16  # of a table of rows, whose entries have 16 bits
 _GROUPS = 3  # of the fullest segments that are tried as the only ones with rows apart
-_MANY_ROWS = 4000  # of all stores together: with more than that, that is not tried
+_MANY_ROWS = 1500  # of all stores together: with more than that, that is not tried
 SCRATCH = -1  # in a body's key, before the actor's position
 
 

@@ -406,9 +406,14 @@ class Ran:
         return max(result.watermarks[name] for result in self.results)
 
     @property
+    def arena_watermarks(self) -> dict[str, int]:
+        """Of an arena that is spread over several memories: by region."""
+        return {p.region: self.watermark(f"arena in {p.region}") for p in pieces(self.built.planned.plan)}
+
+    @property
     def arena_watermark(self) -> int:
-        """Of all parts of the arena together."""
-        return sum(self.watermark(name) for name in self.results[0].watermarks if name != "stack")
+        """Of all of the arena together."""
+        return sum(self.arena_watermarks.values()) if self.arena_watermarks else self.watermark("arena")
 
     @property
     def seconds(self) -> float:

@@ -93,8 +93,32 @@ def plan_options(function: F) -> F:
     return wrapped
 
 
-PLANNING = ("execution", "feed_rows", "io", "keep", "in_place", "solver", "stack_bytes", "effort", "time_limit")
+PLANNING = (
+    "execution",
+    "feed_rows",
+    "io",
+    "keep",
+    "in_place",
+    "solver",
+    "stack_bytes",
+    "effort",
+    "time_limit",
+    "reserve",
+    "regions",
+)
 _PLAN_OPTIONS = (
+    click.option(
+        "--regions",
+        metavar="NAMES",
+        default=None,
+        help="The memories that the arena may use, such as dtcm,sram1. Default: all that can hold tensors.",
+    ),
+    click.option(
+        "--reserve",
+        metavar="REGION=BYTES",
+        multiple=True,
+        help="Memory that is kept for other things, such as dtcm=16K. Repeatable.",
+    ),
     click.option(
         "--time-limit",
         type=click.FloatRange(0, min_open=True),

@@ -180,6 +180,7 @@ def _run_facts(ran: Ran, whence: str) -> RunFacts:
         cycles_kind=ran.worst.cycles_kind,
         seconds_emulating=ran.seconds,
         arena_watermark_bytes=ran.arena_watermark,
+        arena_parts=ran.arena_watermarks,
         stack_watermark_bytes=ran.watermark("stack"),
         static_bytes=built.image.static_bytes,
         weights_bytes=built.constant_bytes,

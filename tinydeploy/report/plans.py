@@ -151,7 +151,7 @@ def plan_data(planned: Planned) -> dict[str, Any]:
             "alignment": plan.alignment,
             "total_bytes": fit.sram.used_bytes,
             "capacity_bytes": fit.sram.capacity_bytes,
-            "over_bytes": fit.sram.over_bytes,
+            "over_bytes": fit.sram.over_bytes or (fit.crowded.over_bytes if fit.crowded is not None else 0),
             **{f"{part.name}_bytes": part.bytes for part in fit.sram_parts if part.name != "arena"},
         },
         "flash": {
@@ -161,6 +161,7 @@ def plan_data(planned: Planned) -> dict[str, Any]:
             "capacity_bytes": fit.flash.capacity_bytes,
             "over_bytes": fit.flash.over_bytes,
         },
+        "regions": _regions_data(planned),
         "totals": cost_totals(planned.costs),
         "peak": {
             "step": fit.blame.step,
@@ -245,11 +246,23 @@ def _facts(planned: Planned) -> tuple[tuple[str, str], ...]:
         proof += "; the search for the program ended at its limit"
     return (
         ("SRAM", memory_fact(fit.sram.used_bytes, fit.sram.capacity_bytes, fit.sram_parts)),
+        *_regions_fact(planned),
         ("flash", memory_fact(fit.flash.used_bytes, fit.flash.capacity_bytes, fit.flash_parts)),
         ("arena", f"{number(plan.arena_bytes)} B {proof}"),
         ("execution", _execution(planned)),
         ("network", f"{network}, {activations}"),
     )
+
+
+def _regions_fact(planned: Planned) -> tuple[tuple[str, str], ...]:
+    """Where in SRAM all that is, unless there is only one memory."""
+    told = []
+    for use in planned.fit.regions:
+        shares = (("arena", use.arena_bytes), ("stack", use.stack_bytes), ("reserved", use.reserved_bytes))
+        made = [f"{name} {kib(size)}" for name, size in shares if size]
+        if made:
+            told.append(f"{use.name} {' + '.join(made)} of {kib(use.bytes)}")
+    return (("memories", ", ".join(told)),) if len(planned.fit.regions) > 1 and told else ()
 
 
 def _execution(planned: Planned) -> str:
@@ -390,6 +403,24 @@ def _layers_data(planned: Planned) -> list[dict[str, Any]]:
     ]
 
 
+def _regions_data(planned: Planned) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": use.name,
+            "base": use.base,
+            "bytes": use.bytes,
+            "speed": use.speed,
+            "usable": use.usable,
+            "arena_bytes": use.arena_bytes,
+            "stack_bytes": use.stack_bytes,
+            "static_bytes": use.static_bytes,
+            "reserved_bytes": use.reserved_bytes,
+            "free_bytes": use.free_bytes,
+        }
+        for use in planned.fit.regions
+    ]
+
+
 def _tensors_data(planned: Planned) -> list[dict[str, Any]]:
     model = planned.model
     placements = sorted(planned.plan.placements.values(), key=lambda p: (p.first, p.tensor))
@@ -400,6 +431,7 @@ def _tensors_data(planned: Planned) -> list[dict[str, Any]]:
             "bytes": model.tensor(place.tensor).bytes,
             "region": place.region or planned.board.ram.name,
             "offset": place.offset,
+            "address": planned.plan.base.address + planned.plan.distance(place.offset) if planned.plan.shares else None,
             "rows": rows_of(model.tensor(place.tensor))[0],
             "rows_kept": rows_kept(planned, place),
             "row_offsets": list(place.row_offsets),

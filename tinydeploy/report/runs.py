@@ -73,8 +73,8 @@ class RunFacts:
     """What the run showed. Instructions are of one inference; `layers` by operator index.
 
     `cycles_kind` says how cycles were got, e.g. `modelled: …`; None where there is no model, and then `layer_cycles`
-    is empty. `inputs` says in words where the samples came from. Bytes of static data and flash are read from the
-    image.
+    is empty. `arena_parts`: the arena's watermark by region, where it is spread. `inputs` says in words where the
+    samples came from. Bytes of static data and flash are read from the image.
     """
 
     samples: int
@@ -91,6 +91,7 @@ class RunFacts:
     layers: Mapping[int, int]
     functions: Mapping[str, int]
     layer_cycles: Mapping[int, int] = field(default_factory=dict)
+    arena_parts: Mapping[str, int] = field(default_factory=dict)
 
 
 def run_document(
@@ -124,6 +125,7 @@ def run_document(
             "cycles": cycles_data(run.cycles, run.cycles_kind),
             "seconds_emulating": run.seconds_emulating,
             "arena_watermark_bytes": run.arena_watermark_bytes,
+            "arena_watermark_by_region": dict(run.arena_parts),
             "stack_watermark_bytes": run.stack_watermark_bytes,
             "static_bytes": run.static_bytes,
             "flash_bytes": {"weights": run.weights_bytes, "code": run.code_bytes},

@@ -226,8 +226,6 @@ def worst_cut(plan: Plan) -> int | None:
 
 def find_tensors(model: Model, named: Sequence[str]) -> tuple[int, ...]:
     """The indices of inputs or computed tensors, each given by its name or its number. Raises `UsageError`."""
-    from difflib import get_close_matches
-
     computed = {t: model.tensor(t).name for t in model.inputs}
     computed |= {t: model.tensor(t).name for op in model.operators for t in op.outputs}
     found = []
@@ -236,6 +234,8 @@ def find_tensors(model: Model, named: Sequence[str]) -> tuple[int, ...]:
         if not matches and text.isdecimal() and int(text) in computed:
             matches = [int(text)]
         if len(matches) != 1:
+            from difflib import get_close_matches  # only needed for this message
+
             near = get_close_matches(text, computed.values(), n=3)
             hint = f"did you mean {' or '.join(map(printable, near))}?" if near else "`plan --format json` lists them"
             what = "is the name of several tensors" if matches else "is no tensor that the model computes"

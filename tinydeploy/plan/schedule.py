@@ -444,8 +444,7 @@ def eagerly(moves: list[_Moves]) -> Iterator[Tick]:
     """Each row as soon as what it needs is there, the last operator first."""
     needs = _needs(moves)
     rows = {(a, position): 0 for a, each in enumerate(moves) for position in range(len(each.writes))}
-    last = {a: max((b for b, each in enumerate(needs) if any(by == a for (by, _), _, _ in each)), default=a)
-            for a in range(len(moves))}  # fmt: skip
+    last = {by: b for b, each in enumerate(needs) for (by, _), _, _ in each}  # who waits for it, the last of them
     done = [0] * len(moves)
     a = len(moves) - 1
     while a >= 0:
@@ -455,6 +454,6 @@ def eagerly(moves: list[_Moves]) -> Iterator[Tick]:
             done[a] = row + 1
             for position, (_, _, stops) in enumerate(moves[a].writes):
                 rows[a, position] = stops[row]
-            a = max(a, last[a])
+            a = max(a, last.get(a, a))
         else:
             a -= 1

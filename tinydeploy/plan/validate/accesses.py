@@ -122,14 +122,14 @@ def accumulator_bytes(model: Model, op: Operator) -> int:
 def _with_jumps(model: Model, turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
     """Inputs that are not read from the first row to the last, each found by itself, are held whole."""
     before: dict[int, Read] = {}
+    sizes = {read.tensor: cut(model.tensors[read.tensor])[1] for turn in turns for read in turn.reads}
     jumps = set()
     for turn in turns:
         for index in {read.tensor for read in turn.reads}:
             mine = [read for read in turn.reads if read.tensor == index]
             span = Read(index, mine[0].anchor, min(r.first for r in mine), max(r.end for r in mine))
             last = before.get(index, span)
-            _, size = cut(model.tensors[index])
-            if span.first < last.first or span.end < last.end or span.anchor != span.first // size:
+            if span.first < last.first or span.end < last.end or span.anchor != span.first // sizes[index]:
                 jumps.add(index)
             before[index] = span
     held = tuple(Read(index, 0, 0, model.tensors[index].bytes) for index in sorted(jumps))
@@ -140,23 +140,24 @@ def _all_rows(tensor: Tensor) -> Write:
     return Write(tensor.index, 0, cut(tensor)[0])
 
 
-def _row(tensor: Tensor, row: int) -> Read:
-    _, size = cut(tensor)
-    return Read(tensor.index, row, row * size, (row + 1) * size)
+def _own_rows(tensor: Tensor) -> list[Read]:
+    """Each row of a tensor, found by itself."""
+    rows, size = cut(tensor)
+    return [Read(tensor.index, r, r * size, (r + 1) * size) for r in range(rows)]
 
 
 def _accumulating(model: Model, op: Operator, steps: int) -> Calls:
     source, output = model.tensors[op.inputs[0]], model.tensors[op.outputs[0]]
-    writes = (_all_rows(output),)
-    return (tuple(Turn((_row(source, r),), writes if r == steps - 1 else ()) for r in range(steps)),)
+    rows, writes = _own_rows(source), (_all_rows(output),)
+    return (tuple(Turn((rows[r],), writes if r == steps - 1 else ()) for r in range(steps)),)
 
 
 def _turns(source: Tensor, output: Tensor, rows_read: Iterable[Iterable[int]]) -> Calls:
     """One call, which for each output row reads these rows of one input."""
+    own = _own_rows(source)
     return (
         tuple(
-            Turn(tuple(_row(source, r) for r in rows), (Write(output.index, y, y + 1),))
-            for y, rows in enumerate(rows_read)
+            Turn(tuple([own[r] for r in rows]), (Write(output.index, y, y + 1),)) for y, rows in enumerate(rows_read)
         ),
     )
 
@@ -220,7 +221,8 @@ def _windowed(model: Model, op: Operator) -> Calls | None:
     if not isinstance(op.attrs, Conv2DAttrs) or op.attrs.dilation_h == 1:
         return (turns,)
     window = _convolution(model, op, source, output, dilated=False) or []
-    spanned = [tuple(_row(source, n * height + y) for y in rows) for n in range(images) for rows in window]
+    own = _own_rows(source)
+    spanned = [tuple(own[n * height + y] for y in rows) for n in range(images) for rows in window]
     return (tuple(turn._replace(spanned=rows) for turn, rows in zip(turns, spanned, strict=True)),)
 
 

@@ -379,6 +379,8 @@ class Replay:
             self.refuse(f"{op} writes {self.named(write.tensor)} over its own input {self.named(read.tensor)}")
 
     def _note_overlap(self, op: Operator | None, write: Write, spans: list[tuple[int, int, Read]]) -> None:
+        if op is None or op.opcode not in ELEMENT_WISE:
+            return
         legal = {(start, stop): read for start, stop, read in spans if self._may_lie_over(op, write, read)}
         if not legal:
             return

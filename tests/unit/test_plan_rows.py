@@ -9,8 +9,9 @@ from tests.support import tflite_writer as writer
 from tests.support.padded_networks import Layers
 from tests.support.tflite_writer import GraphBuilder
 from tinydeploy.ir import Model
+from tinydeploy.ir.builder import NetworkBuilder
 from tinydeploy.operators.base import Window, window_rows
-from tinydeploy.plan import make_plan
+from tinydeploy.plan import Execution, make_plan
 from tinydeploy.plan.bodies import live_bytes
 from tinydeploy.plan.layout import lay_out, lives_of, ring_rows
 from tinydeploy.plan.rows import RowGraph, build_rows
@@ -186,3 +187,17 @@ def test_a_streamed_plan_is_no_larger_than_others() -> None:
         model = parse_model(data)
         whole, overlap, best = (make_plan(model, execution=e) for e in ("whole", "overlap", "streamed"))
         assert best.arena_bytes <= overlap.arena_bytes <= whole.arena_bytes
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3])
+@pytest.mark.parametrize("execution", ["overlap", "streamed"])
+def test_parts_that_share_a_row_do_not_wait_for_each_other(axis: int, execution: Execution) -> None:
+    """x of 2 bytes; a, then aa = (a, a) and (aa, a) in which a and aa have their places: 6 bytes, beside y of 2 and
+    what y is made from."""
+    net = NetworkBuilder("parts")
+    x = net.input((1, 1, 1, 2))
+    a = net.depthwise_conv2d(x, 1)
+    aa = net.concat([a, a], axis=axis)
+    model = net.build([net.concat([aa, a], axis=axis), net.conv2d(aa, 2, 1)])
+    assert make_plan(model, execution=execution).arena_bytes <= 16
+    assert make_plan(model, execution=execution, fed=model.inputs).arena_bytes <= 16

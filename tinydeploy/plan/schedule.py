@@ -369,16 +369,21 @@ Need = tuple[tuple[int, int], int, tuple[int, ...]]
 
 
 def _needs(moves: Sequence[_Moves]) -> list[list[Need]]:
-    """By actor: what it needs of the others. Where several write a store, each need counts the rows of one."""
+    """By actor: what it needs of those before it. Where several write a store, each need counts the rows of one.
+
+    Who comes later writes other parts of the same rows, and may wait for this one.
+    """
     makers: dict[int, list[tuple[int, int]]] = {}
     for a, each in enumerate(moves):
         for position, (s, _, _) in enumerate(each.writes):
             makers.setdefault(s, []).append((a, position))
     found: list[list[Need]] = []
-    for each in moves:
+    for reader, each in enumerate(moves):
         needs: list[Need] = []
         for (s, ends, _), firsts in zip(each.reads, each.firsts, strict=True):
             for a, position in makers.get(s, ()):
+                if a >= reader:
+                    continue
                 _, counts, stops = moves[a].writes[position]
                 begin, stop = stops[0] - counts[0], stops[-1]
                 if not begin and stop >= ends[-1]:
@@ -432,6 +437,8 @@ def lazily(moves: list[_Moves]) -> Iterator[Tick]:
                 if rows[made] < ends[row]:
                     by, _ = made
                     stack.append((by, done[by] + 1))
+                    if len(stack) > len(moves) + 1:
+                        raise RuntimeError("operators wait for each other's rows")
                     break
             else:
                 yield a, row

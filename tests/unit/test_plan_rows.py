@@ -201,3 +201,16 @@ def test_parts_that_share_a_row_do_not_wait_for_each_other(axis: int, execution:
     model = net.build([net.concat([aa, a], axis=axis), net.conv2d(aa, 2, 1)])
     assert make_plan(model, execution=execution).arena_bytes <= 16
     assert make_plan(model, execution=execution, fed=model.inputs).arena_bytes <= 16
+
+
+def test_parts_of_rows_are_put_together_by_the_operator() -> None:
+    """Two vectors in one row: the second is made from the first, whose reader would wait for the whole row."""
+    net = Layers(np.random.default_rng(1))
+    x = net.tensor((1, 1, 1, 4), QUANT)
+    first = net.same("RELU", x)
+    second = net.same("RELU", net.same("TANH", first))
+    whole = net.tensor((1, 1, 1, 8), QUANT)
+    net.g.op("CONCATENATION", [first, second], [whole], axis=3)
+    model = parse_model(net.g.build([x], [net.same("TANH", whole)]))
+    assert not graph_of(model).elided
+    assert make_plan(model, execution="streamed").arena_bytes <= 16

@@ -143,13 +143,18 @@ class _Builder:
         self.look_into(tensor, whole, offset)
 
     def _parts(self, order: Sequence[int]) -> dict[int, tuple[int, int]]:
-        """Tensors that are computed where a concatenation wants them, so that it need not run: (output, offset)."""
+        """Tensors that are computed where a concatenation wants them, so that it need not run: (output, offset).
+
+        Only whole rows of its output: who reads a row waits for all that write into it.
+        """
         made = {t: number for number in order for t in self.model.operators[number].outputs}
         found: dict[int, tuple[int, int]] = {}
         for number in order:
             op = self.model.operators[number]
             parts = self.memory_of(self.model, op).parts
             if not parts or len(set(op.inputs)) < len(op.inputs):
+                continue
+            if any(offset % rows_of(self.model.output_of(op))[1] for offset in parts):
                 continue
             if all(t in made and t not in found and self._runs(made[t]) for t in op.inputs):
                 found |= {t: (op.outputs[0], offset) for t, offset in zip(op.inputs, parts, strict=True)}

@@ -119,7 +119,7 @@ def test_all_executions_give_the_same_bytes(first: int) -> None:
                 if highest <= plan.arena_bytes - SLACK:
                     wrong.append(f"seed {seed}, {way}, {plan.arena_bytes} bytes planned, {highest} used")
     assert not wrong
-    assert alive > 0.8 * many  # else the networks would show nothing
+    assert alive > 0.6 * many  # else the networks would show nothing
 
 
 def test_arenas_shrink() -> None:

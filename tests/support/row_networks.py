@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -68,7 +69,7 @@ class _RowGrower(Grower):
         axis = 3 if self.chance(0.7) else 1
         shape = list(source.shape)
         shape[axis] *= len(parts)
-        if np.prod(shape) > self.most_elements:
+        if prod(shape) > self.most_elements:
             return None
         parts = [self.requantized(v, source.quant) for v in parts]
         output = self.tensor(shape, source.quant, max(v.rms for v in parts))
@@ -89,6 +90,23 @@ class _RowGrower(Grower):
             return None
         mean = self.op_mean(source, (1,), keep=True)
         return mean and self.op_pairwise(source, mean)
+
+    def op_pad(self) -> Value | None:
+        """PAD of rows and columns, which convolutions take over."""
+        source = self.image()
+        if source is None:
+            return None
+        sides = [(self.number(0, 2), self.number(0, 2)) for _ in range(2)]
+        n, h, w, c = source.shape
+        shape = (n, h + sum(sides[0]), w + sum(sides[1]), c)
+        if prod(shape) > self.most_elements:
+            return None
+        padded = self.add(
+            "PAD",
+            [source.index, self.constant(f"p{len(self.g.graph.tensors)}", [(0, 0), *sides, (0, 0)])],
+            self.tensor(shape, source.quant, source.rms),
+        )
+        return self.op_convolution(padded)
 
     def end(self) -> None:
         """A global pooling, mean or maximum, and perhaps a dense layer and a SOFTMAX behind it."""
@@ -122,15 +140,22 @@ class _RowGrower(Grower):
         kinds[int(self.rng.choice(len(kinds), p=weights / weights.sum()))][0]()
 
 
-def random_row_network(rng: Rng) -> RowNetwork:
-    """A network of 3 to 14 operators and its end."""
+def _grown(rng: Rng) -> _RowGrower:
     grower = _RowGrower(rng)
     grower.start()
-    wanted = grower.number(3, 14)
+    wanted = grower.number(3, 11)
     while len(grower.opcodes) < wanted:
         grower.grow()
     if grower.chance(0.6):
         grower.end()
+    return grower
+
+
+def random_row_network(rng: Rng) -> RowNetwork:
+    """A network of 3 to 11 operators and its end, no tensor of more than 120 rows: plans are made by row."""
+    grower = _grown(rng)
+    while any(prod(v.shape[: 2 if len(v.shape) == 4 else -1]) > 120 for v in grower.values):
+        grower = _grown(rng)
     outputs = grower.outputs()
     others = [v.index for v in grower.values if v.index not in outputs and v.index not in grower.inputs]
     kept = others[grower.number(0, len(others) - 1)] if others else outputs[0]

@@ -8,7 +8,8 @@ import pytest
 from tests.support import tflite_writer as writer
 from tests.support.padded_networks import Layers
 from tests.support.tflite_writer import GraphBuilder
-from tinydeploy.ir import Model
+from tinydeploy.errors import UsageError
+from tinydeploy.ir import Model, Padding
 from tinydeploy.ir.builder import NetworkBuilder
 from tinydeploy.operators.base import Window, window_rows
 from tinydeploy.plan import Execution, make_plan
@@ -214,3 +215,24 @@ def test_parts_of_rows_are_put_together_by_the_operator() -> None:
     model = parse_model(net.g.build([x], [net.same("TANH", whole)]))
     assert not graph_of(model).elided
     assert make_plan(model, execution="streamed").arena_bytes <= 16
+
+
+def tall(rows: int) -> Model:
+    """Two convolutions over a map of one column."""
+    net = NetworkBuilder("tall")
+    x = net.conv2d(net.input((1, rows, 1, 1)), 1, 3, padding=Padding.SAME)
+    return net.build(net.conv2d(x, 1, 3, padding=Padding.SAME))
+
+
+def test_a_tall_map_is_planned_row_by_row() -> None:
+    """While the last row but one of the result is made, 1,499 rows of it, two of the map between and one of the input
+    are alive at the least; less than two whole maps in any case."""
+    plan = make_plan(tall(1500), execution="streamed")
+    assert 1500 <= plan.arena_bytes <= 1500 + 12
+
+
+def test_too_many_rows_are_planned_whole_and_cannot_be_fed() -> None:
+    model = tall(40_000)
+    assert make_plan(model, execution="streamed").execution == "whole"
+    with pytest.raises(UsageError, match="too many to plan"):
+        make_plan(model, execution="streamed", fed=model.inputs)

@@ -7,6 +7,7 @@ box a slot and row; a row that may lie anywhere is a body of one box. Two boxes 
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -118,7 +119,7 @@ def orders(bodies: Sequence[Body]) -> list[list[int]]:
     area = [sum(x.bytes * (x.end - x.first) for x in b.boxes) for b in bodies]
     several = [len(b.boxes) > 1 for b in bodies]
     live = live_bytes(bodies, max(end))
-    crowd = [max(max(live[x.first : x.end], default=0) for x in b.boxes) for b in bodies]
+    crowd = [max(live[begun:ended], default=0) for begun, ended in zip(first, end, strict=True)]
     indices = range(len(bodies))
     found = [
         sorted(indices, key=lambda i: (-crowd[i], -size[i], first[i], i)),
@@ -207,15 +208,17 @@ def _conflicts(bodies: Sequence[Body]) -> Near:
     by_pair: list[dict[int, list[tuple[int, int]]]] = [{} for _ in bodies]
     staircase = [_is_staircase(body) for body in bodies]
     boxes = [(c, box) for c, body in enumerate(bodies) for box in body.boxes]
-    alive: dict[int, list[Box]] = {}
+    alive: dict[int, deque[Box]] = {}
     for c, box in sorted(boxes, key=lambda each: (each[1].first, each[0])):
         ended = []
         for b, others in alive.items():
-            if others[0].end <= box.first or not staircase[b]:
-                others[:] = [other for other in others if other.end > box.first]
-                if not others:
-                    ended.append(b)
-                    continue
+            while others and others[0].end <= box.first:
+                others.popleft()
+            if not staircase[b]:
+                others = alive[b] = deque(other for other in others if other.end > box.first)
+            if not others:
+                ended.append(b)
+                continue
             if b == c:
                 continue
             # the distance of the box's body from the other's, at which a box of each would begin together
@@ -232,7 +235,7 @@ def _conflicts(bodies: Sequence[Body]) -> Near:
                 spans.append((low, distance + other.bytes))
         for b in ended:
             del alive[b]
-        alive.setdefault(c, []).append(box)
+        alive.setdefault(c, deque()).append(box)
     near: Near = [[] for _ in bodies]
     for c, met in enumerate(by_pair):
         for b, spans in met.items():

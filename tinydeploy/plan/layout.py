@@ -16,6 +16,8 @@ from tinydeploy.plan.types import ROW_ALIGNMENT
 REACH = ROW_ALIGNMENT << 16  # of a table of rows, whose entries have 16 bits
 _GROUPS = 3  # of the fullest segments that are tried as the only ones with rows apart
 _MANY_ROWS = 1500  # of all stores together: with more than that, that is not tried
+_MOST_SLOTS = 128  # of a tensor whose rows are worth places of their own; one of more is as good as whole
+_MOST_TABLE_ROWS = 4096  # in all tables of rows, two bytes of flash each
 SCRATCH = -1  # in a body's key, before the actor's position
 
 
@@ -93,7 +95,7 @@ class _Search:
         self.slots = tuple(
             s.rows if s.id in solid else ring_rows(lives.born[s.id], lives.end[s.id]) for s in graph.stores
         )
-        self.may = frozenset(s.id for s in graph.stores if s.id not in solid and s.rows > 1)
+        self.may = self._may_lie_apart(solid)
         self.over = {
             (s, r): actor.over
             for actor in schedule.actors
@@ -104,6 +106,17 @@ class _Search:
         }
         self.scratch = self._scratch()
         self.bound = placing.lower_bound(self._bodies(frozenset()), lives.ticks)
+
+    def _may_lie_apart(self, solid: Collection[int]) -> frozenset[int]:
+        """Stores whose rows may have places of their own: of which few rows are kept, as far as tables stay small."""
+        kept = [s for s in self.graph.stores if s.id not in solid and s.rows > 1 and self.slots[s.id] <= _MOST_SLOTS]
+        left = _MOST_TABLE_ROWS
+        found = set()
+        for store in sorted(kept, key=lambda s: (s.rows, s.id)):
+            left -= store.rows
+            if left >= 0:
+                found.add(store.id)
+        return frozenset(found)
 
     def layout(self) -> Layout:
         """First without rows apart; then with all apart, which is the goal for having only some."""
@@ -134,9 +147,12 @@ class _Search:
 
     @staticmethod
     def _beyond_reach(layout: Layout) -> bool:
-        """Whether a row that lies apart is further into the arena than its table can say."""
-        offsets = zip(layout.bodies, layout.arrangement.offsets, strict=True)
-        return any(body.key[0] in layout.apart and at >= REACH for body, at in offsets)
+        """Whether rows of one tensor lie further from each other than its table can say."""
+        places: dict[int, list[int]] = {}
+        for body, at in zip(layout.bodies, layout.arrangement.offsets, strict=True):
+            if body.key[0] in layout.apart:
+                places.setdefault(body.key[0], []).append(at)
+        return any(max(each) - min(each) >= REACH for each in places.values())
 
     def _by_fullness(self) -> list[frozenset[int]]:
         """The stores that may lie apart, segment by segment, those of the fullest segments first."""

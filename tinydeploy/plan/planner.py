@@ -22,6 +22,7 @@ from tinydeploy.plan.types import ALIGNMENT, Buffer, Execution, Occupied, Peak, 
 from tinydeploy.plan.validate import validate
 
 Solver = Literal["auto", "builtin", "cp-sat"]
+MOST_ROWS = 60_000  # of all tensors together, that are planned one by one: under a minute
 
 
 def make_plan(
@@ -45,7 +46,8 @@ def make_plan(
     all others in the arena, so that what comes before them can be shared. `cut_after`: operators after which no other
     takes turns with those before.
 
-    Operators run in the order with the least peak that is found. Where rows save nothing, tensors are whole.
+    Operators run in the order with the least peak that is found. Where rows save nothing, or
+    there are more than MOST_ROWS of them, tensors are whole.
 
     `rooms`: free memories over which the arena is spread if no single region holds it; see spread.py. The plan then
     says where its shares are, and has none where it does not fit them.
@@ -76,7 +78,7 @@ def make_plan(
         )
         if rooms:
             plan = spread_whole(model, plan, rooms)
-    if execution != "whole":
+    if execution != "whole" and not _too_many_rows(model, fed):
         by_rows = plan_rows(
             model,
             execution,
@@ -95,6 +97,18 @@ def make_plan(
     assert plan is not None  # whole tensors, or rows, or both were planned
     validate(model, plan, memory_of=memory_of)
     return plan
+
+
+def _too_many_rows(model: Model, fed: Sequence[int]) -> bool:
+    """Whether rows would take too long to plan: then tensors are whole. Raises `UsageError` where they cannot be."""
+    made = (model.tensors[t] for op in model.operators for t in op.outputs)
+    rows = sum(rows_of(tensor)[0] for tensor in (*made, *(model.tensors[t] for t in model.inputs)))
+    if rows > MOST_ROWS and fed:
+        raise UsageError(
+            f"an input is to be fed by rows, but {rows:,} rows are too many to plan: {MOST_ROWS:,} are the most",
+            hint="leave out --feed-rows: the plan is then for whole tensors",
+        )
+    return rows > MOST_ROWS
 
 
 def _plan_whole(model: Model, in_place: bool, behind: Collection[int], solver: Solver, memory_of: MemoryOf) -> Plan:

@@ -161,9 +161,10 @@ class _Claims:
         if not 0 <= peak.step < len(plan.live_bytes) or not plan.live_bytes[peak.step] == top == peak.live_bytes:
             self.refuse(f"the peak of {top} bytes is not as the plan says, {peak.live_bytes} in step {peak.step}")
         ticks = self._ticks_of(peak.step)
-        needed, alive = ([self._alive(t, in_order) for t in ticks] for in_order in (False, True))
+        needed, alive = self._alive(ticks, in_order=False), self._alive(ticks, in_order=True)
         named = set(peak.buffers)
-        if not set.intersection(*needed) <= named <= set.union(*alive) or len(named) != len(peak.buffers):
+        throughout = {b for b, spans in needed.items() if _cover(spans, ticks)}
+        if not throughout <= named <= alive.keys() or len(named) != len(peak.buffers):
             self.refuse(f"the buffers alive at the peak in step {peak.step} are not those that the plan names")
         if proof.optimal and plan.arena_bytes != bound and not proof.exhaustive:
             self.refuse(f"the arena of {plan.arena_bytes} bytes is called optimal, but the lower bound is {bound}")
@@ -204,14 +205,29 @@ class _Claims:
             most[overlap.tick] -= overlap.shared
         return least[:count], most[:count]
 
-    def _alive(self, tick: int, in_order: bool) -> set[int]:
-        """The buffers in which something is alive at a tick; `in_order`: or not given up yet."""
-        found = {
-            self.plan.placements[value.tensor].buffer
-            for value in self.seen.values
-            if any(
-                born != NEVER and born <= tick <= last
-                for born, last in zip(value.born, value.given_up() if in_order else value.last, strict=True)
-            )
-        }
-        return found | {self.buffer_of[w.operator] for w in self.seen.working if w.first <= tick < w.end}
+    def _alive(self, ticks: range, *, in_order: bool) -> dict[int, list[tuple[int, int]]]:
+        """By buffer: when something in it is alive within these ticks; `in_order`: or not given up yet."""
+        found: dict[int, list[tuple[int, int]]] = {}
+
+        def note(buffer: int, first: int, end: int) -> None:
+            if first < ticks.stop and end > ticks.start:
+                found.setdefault(buffer, []).append((first, end))
+
+        for value in self.seen.values:
+            buffer = self.plan.placements[value.tensor].buffer
+            for born, last in zip(value.born, value.given_up() if in_order else value.last, strict=True):
+                if born != NEVER:
+                    note(buffer, born, last + 1)
+        for work in self.seen.working:
+            note(self.buffer_of[work.operator], work.first, work.end)
+        return found
+
+
+def _cover(spans: list[tuple[int, int]], ticks: range) -> bool:
+    """Whether the spans leave no gap in these ticks."""
+    reached = ticks.start
+    for first, end in sorted(spans):
+        if first > reached:
+            break
+        reached = max(reached, end)
+    return reached >= ticks.stop

@@ -236,3 +236,18 @@ def test_too_many_rows_are_planned_whole_and_cannot_be_fed() -> None:
     assert make_plan(model, execution="streamed").execution == "whole"
     with pytest.raises(UsageError, match="too many to plan"):
         make_plan(model, execution="streamed", fed=model.inputs)
+
+
+def test_only_the_part_that_is_an_output_stays() -> None:
+    """A tensor of 6 rows of 4 bytes split into halves, the first of which is an output of the model."""
+    net = Layers(np.random.default_rng(1))
+    x = net.tensor((6, 4), QUANT)
+    y = net.same("RELU", x)
+    halves = [net.tensor((3, 4), QUANT) for _ in range(2)]
+    net.g.op("SPLIT", [net.g.tensor("axis", (), "int32", data=0), y], halves, num_splits=2)
+    model = parse_model(net.g.build([x], [halves[0], net.same("TANH", halves[1])]))
+    graph = graph_of(model)
+    schedule = one_by_one(graph)
+    assert graph.elided == {1} and len(schedule.ticks) == 6 + 3
+    lives = lives_of(graph, schedule)
+    assert lives.end[graph.views[y].store] == (9, 9, 9, 7, 8, 9)

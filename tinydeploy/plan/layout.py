@@ -60,9 +60,9 @@ def lives_of(graph: RowGraph, schedule: Schedule) -> Lives:
             for r in range(*spans[row]):
                 end[s][r] = t + 1
     for store in graph.stores:
-        if store.final:
-            end[store.id] = [ticks] * store.rows
-        elif store.given:  # it is there at the start, even if nobody ever reads it
+        for first, last in store.final_rows:
+            end[store.id][first:last] = [ticks] * (last - first)
+        if store.given:  # it is there at the start, even if nobody ever reads it
             end[store.id] = [max(e, 1) for e in end[store.id]]
     return Lives(tuple(map(tuple, born)), tuple(map(tuple, end)), ticks)
 

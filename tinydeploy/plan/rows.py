@@ -16,8 +16,8 @@ from tinydeploy.plan.types import FEED
 class Store:
     """Bytes in an arena that one tensor is, or several that are the same bytes, cut into equal rows.
 
-    `given`: there before the first step. `final`: to be intact after the last. `solid`: its rows must lie one behind
-    the other whatever reads them.
+    `given`: there before the first step. `final`: to be intact after the last, `final_rows` of it. `solid`: its rows
+    must lie one behind the other whatever reads them.
     """
 
     id: int
@@ -27,6 +27,7 @@ class Store:
     given: bool
     final: bool
     solid: bool
+    final_rows: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -170,9 +171,12 @@ class _Builder:
         return alias_source(self.model, op, memory) is None and not self._may_cut(op, memory)
 
     def _may_cut(self, op: Operator, memory: Memory) -> bool:
-        """Whether the outputs can be left where they are, in the input."""
+        """Whether the outputs can be left where they are, in the input: whole rows of it, or they would live on with
+        each other."""
         index = op.inputs[memory.cut_from] if memory.cuts else -1
-        return index >= 0 and not self.model.tensors[index].constant and not self.model.tensors[index].variable
+        if index < 0 or self.model.tensors[index].constant or self.model.tensors[index].variable:
+            return False
+        return not any(offset % rows_of(self.model.tensors[index])[1] for offset in memory.cuts)
 
     def spans(self, tensor: int, spans: Iterable[Span]) -> tuple[int, tuple[Span, ...]]:
         """Rows of a tensor as rows of its store."""
@@ -257,8 +261,17 @@ class _Builder:
 
     def is_final(self, store: int) -> bool:
         """Whether something in a store must be intact after the last step."""
-        model, tensors = self.model, self.drafts[store].tensors
-        return any(model.tensors[t].variable or t in model.outputs or t in self.kept for t in tensors)
+        return bool(self.final_rows(store))
+
+    def final_rows(self, store: int) -> tuple[Span, ...]:
+        """The rows that must be intact after the last step."""
+        model, draft = self.model, self.drafts[store]
+        found = []
+        for t in draft.tensors:
+            if model.tensors[t].variable or t in model.outputs or t in self.kept:
+                begin = self.views[t].offset
+                found.append((begin // draft.row_bytes, -(-(begin + model.tensors[t].bytes) // draft.row_bytes)))
+        return tuple(found)
 
     def feed(self, tensor: int) -> Actor:
         rows, _ = rows_of(self.model.tensors[tensor])
@@ -327,4 +340,5 @@ def _store(model: Model, builder: _Builder, number: int, draft: _Draft) -> Store
         given=held or stored,
         final=final,
         solid=draft.solid or held or stored or final,
+        final_rows=builder.final_rows(number),
     )

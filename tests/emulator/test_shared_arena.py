@@ -19,7 +19,7 @@ from tinydeploy.catalog import load, model_path
 from tinydeploy.errors import PlanInvalidError
 from tinydeploy.ir import Model
 from tinydeploy.pipeline import PlanOptions
-from tinydeploy.pipeline_shared import plan_together
+from tinydeploy.pipeline.shared import plan_together
 from tinydeploy.plan import Execution
 from tinydeploy.plan.validate.shared import validate_shared
 from tinydeploy.report.shared import PlannedTogether

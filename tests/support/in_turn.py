@@ -10,7 +10,7 @@ import numpy as np
 
 from tinydeploy.elf import read_elf
 from tinydeploy.emulate import Job, UnicornEmulator
-from tinydeploy.pipeline_shared import generate_together
+from tinydeploy.pipeline.shared import generate_together
 from tinydeploy.report.shared import PlannedTogether
 from tinydeploy.toolchain import find_toolchain
 from tinydeploy.verify import Sample

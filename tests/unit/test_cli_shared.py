@@ -16,7 +16,7 @@ from tinydeploy.catalog import load
 from tinydeploy.cli import main
 from tinydeploy.errors import UsageError
 from tinydeploy.pipeline import PlanOptions
-from tinydeploy.pipeline_shared import plan_together
+from tinydeploy.pipeline.shared import plan_together
 
 Run = Callable[..., "tuple[int, str, str]"]
 

@@ -102,9 +102,10 @@ def _build_together(
     planning: Mapping[str, Any],
     format_: str,
 ) -> None:
-    from tinydeploy import pipeline, pipeline_shared
+    from tinydeploy import pipeline
     from tinydeploy.boards import find_board
     from tinydeploy.cli.planning import plan_choices, require_fit_together
+    from tinydeploy.pipeline import shared
     from tinydeploy.report.shared import BuiltFacts, shared_build_document
 
     options = plan_choices(planning)
@@ -113,12 +114,12 @@ def _build_together(
         read = [pipeline.load(model) for model in models]
         found = find_board(board)
         stage("planning")
-        planned = pipeline_shared.plan_together(read, found, options, names=names)
+        planned = shared.plan_together(read, found, options, names=names)
         if any(pipeline.model_path(model) is None for model in models):
-            pipeline_shared.generate_together(planned)  # a network, which has no weights: it refuses
+            shared.generate_together(planned)  # a network, which has no weights: it refuses
         require_fit_together(planned, hint="`tinydeploy plan` says which of them decides")
         stage("compiling")
-        built = pipeline_shared.build_together(planned, output, toolchain=toolchain)
+        built = shared.build_together(planned, output, toolchain=toolchain)
     image = built.image
     facts = BuiltFacts(
         folder=str(output),

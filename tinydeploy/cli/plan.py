@@ -78,10 +78,11 @@ def command(
 def _plan_together(
     models: tuple[str, ...], board: str, planning: Mapping[str, Any], *, drawn: bool, format_: str
 ) -> None:
-    from tinydeploy import pipeline, pipeline_shared
+    from tinydeploy import pipeline
     from tinydeploy.boards import find_board
     from tinydeploy.cli.planning import plan_choices, require_fit_together
     from tinydeploy.errors import UsageError
+    from tinydeploy.pipeline import shared
     from tinydeploy.report.shared import shared_plan_document
 
     if drawn:
@@ -92,7 +93,7 @@ def _plan_together(
         read = [pipeline.load(model) for model in models]
         found = find_board(board)
         stage("planning")
-        planned = pipeline_shared.plan_together(read, found, options)
+        planned = shared.plan_together(read, found, options)
     emit(shared_plan_document(planned, provenance({"board": board, **pipeline.describe(options)})), format_)
     require_fit_together(planned)
 

@@ -1,4 +1,4 @@
-"""The pipeline for several models in one arena: each stage as in `pipeline.py`, then what they share.
+"""The pipeline for several models in one arena: each stage as for one, then what they share.
 
 load each → plan_together → build_together
 """
@@ -17,10 +17,10 @@ from tinydeploy.codegen.shared import Bundle, bundle, library_names
 from tinydeploy.errors import GateError, UsageError
 from tinydeploy.ir import Model
 from tinydeploy.operators.base import printable
-from tinydeploy.pipeline import (
+from tinydeploy.pipeline.building import emit_library
+from tinydeploy.pipeline.options import PlanOptions
+from tinydeploy.pipeline.planning import (
     STATIC_BYTES,
-    PlanOptions,
-    emit_library,
     find_tensors,
     has_weights,
     judged,

@@ -8,6 +8,7 @@ board for each kind of core. Real models are found by TINYDEPLOY_MODELS.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -22,7 +23,9 @@ from tinydeploy.emulate import UnicornEmulator
 from tinydeploy.errors import GateError
 from tinydeploy.ir import Model
 from tinydeploy.pipeline import PlanOptions, Ran, build_image, plan_model, run_model
+from tinydeploy.plan import Execution, make_plan
 from tinydeploy.tflite import read_model
+from tinydeploy.transform import original_inputs, original_outputs
 from tinydeploy.verify import ReferenceRun, Sample, compare, reference_outputs
 from tinydeploy.verify.inputs import random_inputs
 from tinydeploy.verify.tflm import TflmReference
@@ -41,6 +44,21 @@ LOWER_BOUNDS = {
     "ad01_int8": 768,
     "mcunet_vww": 161_472,
 }
+
+# Live bytes of rows alone at the fullest moment, without alignment and scratch, streamed from a stored input and from
+# one that is fed by rows: computed apart from this project, which may come out lower where it folds pads away.
+STREAMED = {
+    "vww_96_int8": (28_032, 10_272),
+    "kws_ref_model": (3_886, 3_536),
+    "pretrainedResnet_quant": (10_688, 9_152),
+    "ad01_int8": (768, 768),
+    "mcunet_vww": (77_040, 19_008),
+}
+OVERLAP = {"vww_96_int8": 37_248, "kws_ref_model": 8_640, "pretrainedResnet_quant": 33_792, "mcunet_vww": 85_632}
+# Tensors with rows that no operator reads, which cannot be looked at: what a slice and a 1×1 window of stride 2 skip.
+SKIPPED_ROWS = {"everything": 3}
+
+ABOVE = 1.05  # how far an arena may be above those
 
 # Instructions of one Invoke of TensorFlow Lite Micro with CMSIS-NN on a Cortex-M4, counted by basic block as here, GCC
 # 12.2: tflite-micro 90b983c2b3f1480642e040bbd2ddb37b998f3424, CMSIS-NN 4ab83cc3cc98fb85ed6dafb55e8ca02f1628dcae.
@@ -72,19 +90,26 @@ def expected_of(path: Path, samples: int, layers: bool = False) -> tuple[Referen
 
 
 def run_on(
-    path: Path, board: str, toolchain: str, folder: Path, samples: int, *, layers: bool = False
+    path: Path,
+    board: str,
+    toolchain: str,
+    folder: Path,
+    samples: int,
+    *,
+    layers: bool = False,
+    options: PlanOptions = OPTIONS,
 ) -> tuple[Model, Ran]:
     """Plan, build, run, and compare with TFLM: what every test here does."""
     model = read_model(path)
-    planned = plan_model(model, find_board(board), OPTIONS)
+    planned = plan_model(model, find_board(board), options)
     built = build_image(planned, folder, toolchain=toolchain)
     ran = run_model(built, UnicornEmulator(), inputs_of(path, samples), layers=layers)
     verdict = compare(model, ran.outputs, expected_of(path, samples, layers))
     assert verdict.bit_exact, verdict.first_difference
     assert verdict.inputs == samples
     if layers:
-        computed = {t for op in model.operators for t in op.outputs}
-        assert verdict.tensors == len(computed)
+        computed = {t for op in planned.model.operators for t in op.outputs}
+        assert verdict.tensors == len(computed) - SKIPPED_ROWS.get(model.name, 0)
     check_watermarks(ran)
     return model, ran
 
@@ -105,28 +130,55 @@ def check_watermarks(ran: Ran) -> None:
 @pytest.mark.parametrize("name", LOWER_BOUNDS)
 def test_real_models_are_bit_exact(name: str, board: str, toolchain: str, tmp_path: Path) -> None:
     _, ran = run_on(real_path(name), board, toolchain, tmp_path, SAMPLES)
-    proof = ran.built.planned.plan.proof
-    assert proof.optimal
-    assert ran.built.planned.plan.arena_bytes == proof.lower_bound_bytes <= LOWER_BOUNDS[name]
+    assert ran.built.planned.plan.arena_bytes <= ABOVE * STREAMED[name][0]
     if board == "stm32l4r5" and toolchain == "gcc" and name in CMSIS_NN:
         assert ran.instructions < CMSIS_NN[name]
 
 
+@needs_gcc
+@pytest.mark.parametrize("name", STREAMED)
+def test_real_models_in_every_execution(name: str, tmp_path: Path) -> None:
+    """Whole, overlapped, and fed by rows: exact, as small as can be, and of hardly more instructions than whole."""
+    whole = run_on(
+        real_path(name), "stm32l4r5", "gcc", tmp_path / "whole", 2, options=replace(OPTIONS, execution="whole")
+    )
+    most = {"overlap": OVERLAP.get(name, 768), "streamed": STREAMED[name][1]}
+    for execution, fed in (("overlap", False), ("streamed", True)):
+        options = replace(OPTIONS, execution=execution, feed_rows=fed)  # type: ignore[arg-type]
+        _, ran = run_on(path, "stm32l4r5", "gcc", tmp_path / execution, 2, options=options)
+        assert ran.built.planned.plan.arena_bytes <= ABOVE * most[execution]
+        assert ran.instructions <= 1.01 * whole.instructions
+
+
+@needs_gcc
+@pytest.mark.parametrize(("fed", "most"), [(False, 26 * 1024), (True, 19_008)])
+def test_mcunet_with_int8_ends(fed: bool, most: int, tmp_path: Path) -> None:
+    options = replace(OPTIONS, io="int8", feed_rows=fed)
+    path = real_path("mcunet_vww")
+    planned = plan_model(read_model(path), find_board("stm32l4r5"), options)
+    assert planned.plan.arena_bytes <= most
+    given = random_inputs(planned.model, 20, 2)
+    ran = run_model(build_image(planned, tmp_path, toolchain="gcc"), UnicornEmulator(), given)
+    original = planned.prepared.original
+    asked = [original_inputs(original, planned.model, sample) for sample in given]
+    answers = reference_outputs(original, path.read_bytes(), asked, layers=False, references=[TflmReference()])
+    ours = [original_outputs(original, planned.model, sample) for sample in ran.outputs]
+    assert compare(original, ours, answers).bit_exact
+    check_watermarks(ran)
+
+
 @pytest.mark.parametrize("name", LOWER_BOUNDS)
 def test_real_models_are_at_the_lower_bound_of_whole_tensors(name: str) -> None:
-    plan = plan_model(
-        read_model(real_path(name)), find_board("stm32f746"), PlanOptions(in_place=False, solver="builtin")
-    ).plan
+    plan = make_plan(read_model(real_path(name)), in_place=False, solver="builtin")
     assert plan.arena_bytes == plan.proof.lower_bound_bytes == plan.peak.live_bytes == LOWER_BOUNDS[name]
     assert plan.proof.optimal
 
 
 @pytest.mark.parametrize("toolchain", BOTH)
 def test_kws_fits_the_blue_pill(toolchain: str, tmp_path: Path) -> None:
-    """20 KiB of SRAM, 128 KiB of flash, a Cortex-M3: 16,000 bytes of arena leave room for the stack."""
+    """20 KiB of SRAM, 128 KiB of flash, a Cortex-M3."""
     _, ran = run_on(real_path("kws_ref_model"), "stm32f103", toolchain, tmp_path, SAMPLES)
     image = ran.built.image
-    assert ran.built.planned.plan.arena_bytes <= 16_000
     assert image.arena_bytes + image.stack_bytes + image.data_bytes + image.bss_bytes <= 20 * 1024
     assert image.flash_bytes <= 128 * 1024
 
@@ -146,17 +198,17 @@ def test_ad_does_not_fit_the_blue_pill(capfd: pytest.CaptureFixture[str]) -> Non
 
 
 def test_mcunet_does_not_fit_a_small_board(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """161,472 bytes of arena on a chip with 128 KiB of SRAM: refused before anything is compiled."""
+    """76,800 bytes of floats as input on a chip with 20 KiB of SRAM: refused before anything is compiled."""
     path = real_path("mcunet_vww")
-    planned = plan_model(read_model(path), find_board("stm32f446"), OPTIONS)
+    planned = plan_model(read_model(path), find_board("stm32f103"), OPTIONS)
     with pytest.raises(GateError) as caught:
         build_image(planned, tmp_path)
     assert caught.value.exit_code == 1
     assert not list(tmp_path.iterdir())
     stack = next(part.bytes for part in planned.fit.sram_parts if part.name == "stack")
-    over = planned.plan.arena_bytes + stack - 128 * 1024
+    over = planned.plan.arena_bytes + stack - planned.board.ram.bytes
     assert f"SRAM is {over:,} bytes too small" in str(caught.value)
-    assert main.run(["run", str(path), "--board", "stm32f446"]) == 1
+    assert main.run(["run", str(path), "--board", "stm32f103"]) == 1
     said = capfd.readouterr()
     assert said.out == ""
     assert f"{over:,} bytes too small" in said.err
@@ -177,11 +229,17 @@ def test_shipped_models_are_bit_exact(name: str, core: str, toolchain: str, tmp_
 
 
 @needs_gcc
-def test_mobilenet_v2_is_bit_exact(tmp_path: Path) -> None:
-    """Whole tensors of more than a MiB: on the one board with the memory for them."""
+@pytest.mark.parametrize(
+    ("board", "execution", "fed"), [("stm32u5a5", "whole", False), ("stm32f746", "streamed", True)]
+)
+def test_mobilenet_v2_is_bit_exact(board: str, execution: Execution, fed: bool, tmp_path: Path) -> None:
+    """Whole tensors on the one board with the memory for them; fed by rows in under 64 KiB of SRAM in all."""
     path = model_path("mobilenet_v2_035")
     assert path is not None
-    run_on(path, "stm32u5a5", "gcc", tmp_path, 1)
+    options = replace(OPTIONS, execution=execution, feed_rows=fed)
+    _, ran = run_on(path, board, "gcc", tmp_path, 1, options=options)
+    if fed:
+        assert ran.watermark("arena") + ran.built.image.stack_bytes + ran.built.image.static_bytes < 64 * 1024
 
 
 @pytest.mark.parametrize("toolchain", BOTH)

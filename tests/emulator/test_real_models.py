@@ -139,9 +139,8 @@ def test_real_models_are_bit_exact(name: str, board: str, toolchain: str, tmp_pa
 @pytest.mark.parametrize("name", STREAMED)
 def test_real_models_in_every_execution(name: str, tmp_path: Path) -> None:
     """Whole, overlapped, and fed by rows: exact, as small as can be, and of hardly more instructions than whole."""
-    whole = run_on(
-        real_path(name), "stm32l4r5", "gcc", tmp_path / "whole", 2, options=replace(OPTIONS, execution="whole")
-    )
+    path, options = real_path(name), replace(OPTIONS, execution="whole")
+    _, whole = run_on(path, "stm32l4r5", "gcc", tmp_path / "whole", 2, options=options)
     most = {"overlap": OVERLAP.get(name, 768), "streamed": STREAMED[name][1]}
     for execution, fed in (("overlap", False), ("streamed", True)):
         options = replace(OPTIONS, execution=execution, feed_rows=fed)  # type: ignore[arg-type]

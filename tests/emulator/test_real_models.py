@@ -229,7 +229,7 @@ def test_shipped_models_are_bit_exact(name: str, core: str, toolchain: str, tmp_
 
 @needs_gcc
 @pytest.mark.parametrize(
-    ("board", "execution", "fed"), [("stm32u5a5", "whole", False), ("stm32f746", "streamed", True)]
+    ("board", "execution", "fed"), [("stm32u5a5", "whole", False), ("nucleo_f303re", "streamed", True)]
 )
 def test_mobilenet_v2_is_bit_exact(board: str, execution: Execution, fed: bool, tmp_path: Path) -> None:
     """Whole tensors on the one board with the memory for them; fed by rows in under 64 KiB of SRAM in all."""

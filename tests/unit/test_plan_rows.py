@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
@@ -251,3 +253,11 @@ def test_only_the_part_that_is_an_output_stays() -> None:
     assert graph.elided == {1} and len(schedule.ticks) == 6 + 3
     lives = lives_of(graph, schedule)
     assert lives.end[graph.views[y].store] == (9, 9, 9, 7, 8, 9)
+
+
+def test_a_program_in_which_nothing_runs() -> None:
+    net = NetworkBuilder("reshape")
+    model = net.build(net.reshape(net.input((1, 4, 2, 3)), (1, 24)))
+    for execution in get_args(Execution):
+        assert make_plan(model, execution=execution).arena_bytes == 32  # 24 bytes, aligned to 16
+    assert make_plan(model, execution="streamed", fed=model.inputs).arena_bytes == 24

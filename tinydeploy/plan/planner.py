@@ -92,7 +92,8 @@ def make_plan(
             budget=budget,
             memory_of=memory_of,
         )
-        if plan is None or cost(by_rows, rooms) < cost(plan, rooms):
+        something_runs = any(not step.elided for step in by_rows.problem.steps)
+        if plan is None or (something_runs and cost(by_rows, rooms) < cost(plan, rooms)):
             plan = by_rows
     assert plan is not None  # whole tensors, or rows, or both were planned
     validate(model, plan, memory_of=memory_of)

@@ -69,7 +69,7 @@ def plan_rows(
         shares: tuple[Share, ...] = ()
         if rooms:
             layout, shares = spread_rows(graph, schedule, layout, rooms)
-        plan = _Assembly(model, order, graph, schedule, lives, layout).plan(execution, tuple(fed), tuple(kept))
+        plan = _Assembly(model, order, graph, schedule, lives, layout, tuple(fed), tuple(kept)).plan(execution)
         return replace(plan, shares=shares)
 
     in_turn = [(order, graph, one_by_one(graph)) for order, graph in graphs]
@@ -105,8 +105,12 @@ class _Assembly:
         schedule: Schedule,
         lives: Lives,
         layout: Layout,
+        fed: tuple[int, ...],
+        kept: tuple[int, ...],
     ) -> None:
         self.model = model
+        self.fed = fed
+        self.kept = kept
         self.graph = graph
         self.schedule = schedule
         self.lives = lives
@@ -200,9 +204,8 @@ class _Assembly:
 
     # -- the plan
 
-    def plan(self, execution: Execution, fed: tuple[int, ...], kept: tuple[int, ...]) -> Plan:
+    def plan(self, execution: Execution) -> Plan:
         """All of it."""
-        self.fed, self.kept = fed, kept
         live_ticks = live_bytes(self.layout.bodies, self.lives.ticks)
         last = len(live_ticks) - 1
         widest = [
@@ -248,8 +251,8 @@ class _Assembly:
             execution=execution,
             by_rows=frozenset(a.operator for a in self.schedule.actors if a.by_rows and a.operator != FEED),
             segments=tuple(self.segments),
-            fed=fed,
-            kept=kept,
+            fed=self.fed,
+            kept=self.kept,
             occupied=self._occupied(buffers, home),
         )
 

@@ -188,9 +188,9 @@ def _shrink(plan: Plan, step: int, over_bytes: int) -> Shrink:
 
 
 def _largest_first(model: Model, plan: Plan, step: int, tensors: tuple[int, ...]) -> tuple[int, ...]:
-    """Those of the tensors that are alive at the step."""
+    """Those of the tensors that are alive at the step; of a buffer that waits for its next tensor, all."""
     ranges = plan.problem.tensor_ranges
-    alive = [t for t in tensors if ranges[t][0] <= step < ranges[t][1]]
+    alive = [t for t in tensors if ranges[t][0] <= step < ranges[t][1]] or list(tensors)
     return tuple(sorted(alive, key=lambda t: (-model.tensors[t].bytes, t)))
 
 

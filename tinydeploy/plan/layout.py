@@ -17,7 +17,7 @@ REACH = ROW_ALIGNMENT << 16  # of a table of rows, whose entries have 16 bits
 _GROUPS = 3  # of the fullest segments that are tried as the only ones with rows apart
 _MANY_ROWS = 1500  # of all stores together: with more than that, that is not tried
 _MOST_SLOTS = 128  # of a tensor whose rows are worth places of their own; one of more is as good as whole
-_MOST_TABLE_ROWS = 4096  # in all tables of rows, two bytes of flash each
+_MOST_TABLE_ROWS = 16_384  # in all tables of rows, two bytes of flash each
 SCRATCH = -1  # in a body's key, before the actor's position
 
 

@@ -18,7 +18,7 @@ from tinydeploy.plan.turns import Moves, Tick, Turns, eagerly, is_chain, lazily
 
 EFFORT = 200_000  # row steps that may be gone through in the search for cuts: about a second in CPython
 
-MOST_EFFORT = 1_000_000  # the same for networks of many operators and rows
+MOST_EFFORT = 400_000  # the same for networks of many operators and rows
 _NEIGHBOURHOODS = 128  # of operators; in a network of fewer operators each is one
 _FIRST_NEIGHBOURS = 3  # on either side, of which a cut is tried first where the least is alive
 

@@ -97,7 +97,8 @@ class LayerReads:
                     size = (rows.end - rows.first) * row_bytes
                     at = rows.first * row_bytes
                     found[rows.tensor][at : at + size], data = data[:size], data[size:]
-        whole = {index: bytes(data) for index, data in found.items() if index not in self._unread()}
+        unread = self._unread()
+        whole = {index: bytes(data) for index, data in found.items() if index not in unread}
         known = {**inputs, **whole}
         for step in self.plan.problem.steps:
             if step.elided:

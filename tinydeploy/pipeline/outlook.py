@@ -47,7 +47,7 @@ def _what_ifs(planned: Planned, options: PlanOptions) -> Iterator[WhatIf]:
             if may_feed:
                 changed = replace(changed, feed_rows=True)
                 yield _what_if(prepared, changed, "--io int8 --feed-rows", "with int8 handed over row by row")
-    cut = worst_cut(planned.plan)
+    cut = cut_at_the_peak(planned.plan)
     if cut is not None:
         plan = plan_prepared(planned.prepared, options, cut_after=(cut,))
         yield WhatIf(f"cut after operator {cut}", "were that result kept whole", plan.arena_bytes)
@@ -57,7 +57,7 @@ def _what_if(prepared: Prepared, options: PlanOptions, option: str, change: str)
     return WhatIf(option, change, plan_prepared(prepared, options).arena_bytes)
 
 
-def worst_cut(plan: Plan) -> int | None:
+def cut_at_the_peak(plan: Plan) -> int | None:
     """The operator in the middle of the segment that makes the peak; None where no segment does."""
     for segment in plan.segments:
         if segment.first <= plan.peak.step < segment.end:

@@ -45,6 +45,15 @@ class Painted:
 
 
 @dataclass(frozen=True)
+class Guard:
+    """RAM beside `what` that nothing owns: it is painted before the run, and the run fails if it changed."""
+
+    what: str
+    base: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Job:
     """What an emulator is asked to run.
 
@@ -56,7 +65,7 @@ class Job:
     the stack may reach; a stack pointer below it is a stack overflow. strict_peripherals: only the core's own
     registers and the board's UART exist; any other peripheral address is a fault, as it should be for an image that
     needs none. step_reads[i][k]: (address, bytes) read as step i ends for the k-th time, before anything else runs.
-    feed: the firmware asks for its input by rows.
+    feed: the firmware asks for its input by rows. guards: memory that must stay as it is.
     """
 
     elf: Path
@@ -71,6 +80,7 @@ class Job:
     strict_peripherals: bool = False
     step_reads: Mapping[int, Sequence[Sequence[tuple[int, int]]]] = field(default_factory=dict)
     feed: Feed | None = None
+    guards: Sequence[Guard] = ()
 
 
 @dataclass(frozen=True)
@@ -91,8 +101,10 @@ class Fault:
     """Why a run ended badly, with all that is known: `kind` is one of `unmapped-read`, `unmapped-write`,
     `unmapped-fetch`, `flash-write`, `stack-overflow`, `hard-fault`, `undefined-instruction`, `time-out`,
     `no-exit` (nothing more can happen: an empty loop, a sleep, a reset), `feed` (rows of input asked for out of order,
-    for a place that is no RAM, or not at all), `unsupported` (the firmware needs exceptions, which this emulator does
-    not have). `message` is one line for people."""
+    for a place that is no RAM, or not at all), `guard` (memory beside the arena or the stack was overwritten),
+    `flash-changed` (flash is not what was loaded), `abort` (the emulator's core gave up), `warning` (the emulator
+    warned of something else), `unsupported` (the firmware needs exceptions, which this emulator does not have).
+    `message` is one line for people."""
 
     kind: str
     message: str

@@ -1,0 +1,1 @@
+"""Keywords for Robot Framework: `Library    tinydeploy.robot.Deploy`."""

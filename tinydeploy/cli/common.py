@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 from click.shell_completion import CompletionItem
+
+from tinydeploy.cli import logs
 
 if TYPE_CHECKING:
     from tinydeploy.report.document import Document, Provenance
@@ -25,6 +29,7 @@ else:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SLOW_SECONDS = 1.0
+_log = logging.getLogger(__name__)
 
 
 class ModelType(_StringType):
@@ -240,9 +245,9 @@ def emulator_version(name: str) -> str:
 
 @contextmanager
 def progress() -> Iterator[Callable[[str | None], None]]:
-    """Yields a function that is told each stage; a stage that takes longer than a second is shown on standard error.
-    None: nothing more is to be shown."""
-    shown = _Progress()
+    """Yields a function that is told each stage; a stage that takes longer than a second is shown on standard error,
+    unless -q. None: nothing more is to be shown."""
+    shown = _Progress(hidden=logs.quiet())
     try:
         yield shown.stage
     finally:
@@ -250,7 +255,9 @@ def progress() -> Iterator[Callable[[str | None], None]]:
 
 
 class _Progress:
-    def __init__(self) -> None:
+    def __init__(self, *, hidden: bool) -> None:
+        self._hidden = hidden
+        self._stage, self._began = "", 0.0
         self._timer: threading.Timer | None = None
         self._terminal = sys.stderr.isatty()
         self._lock = threading.Lock()
@@ -260,11 +267,17 @@ class _Progress:
         self.stop()
         if name is None:
             return
+        self._stage, self._began = name, time.monotonic()
+        if self._hidden:
+            return
         self._timer = threading.Timer(_SLOW_SECONDS, self._show, (name,))
         self._timer.daemon = True
         self._timer.start()
 
     def stop(self) -> None:
+        if self._stage:
+            _log.info("%s took %.2f s", self._stage, time.monotonic() - self._began)
+            self._stage = ""
         if self._timer is not None:
             self._timer.cancel()
         with self._lock:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import click
 
 from tinydeploy import __version__
+from tinydeploy.cli import logs
 from tinydeploy.errors import BuildError, TinydeployError, UsageError
 
 # In the order in which people meet them.
@@ -49,7 +50,7 @@ class LazyGroup(click.Group):
             return None
         found = importlib.import_module(f"tinydeploy.cli.{cmd_name}").command
         assert isinstance(found, click.Command)
-        return found
+        return logs.with_verbosity(found)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command."""
@@ -84,6 +85,9 @@ def cli() -> None:
     """
 
 
+logs.with_verbosity(cli)
+
+
 def main() -> None:
     """The console script."""
     sys.exit(run(sys.argv[1:]))
@@ -97,8 +101,13 @@ def run(args: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that lacks a character
+    with logs.session():
+        return _run(list(args))
+
+
+def _run(args: list[str]) -> int:
     try:
-        result = cli.main(args=list(args), prog_name="tinydeploy", standalone_mode=False)
+        result = cli.main(args=args, prog_name="tinydeploy", standalone_mode=False, obj=args)
         sys.stdout.flush()
     except click.ClickException as error:
         return _usage(error)
@@ -112,12 +121,12 @@ def run(args: Sequence[str]) -> int:
         return _refused(error)
     except OSError as error:
         if error.errno not in _MACHINE:
-            return _bug()
+            return _bug(error)
         _drop_output()
         where = error.filename if isinstance(error.filename, str) else "cannot write the output"
         return _refused(UsageError(f"{where}: {error.strerror}"))
-    except Exception:
-        return _bug()
+    except Exception as error:
+        return _bug(error)
     return result if isinstance(result, int) else 0
 
 
@@ -130,11 +139,12 @@ def _drop_output() -> None:
 def _refused(error: TinydeployError) -> int:
     if error.exit_code == EXIT_BUG:
         traceback.print_exc()
+        logs.keep("this is a bug in tinydeploy", error)
     # The compiler's words keep their lines; everything else is one.
     lines = error.message.splitlines() if isinstance(error, BuildError) else [" ".join(error.message.splitlines())]
-    _say("error: " + "\n".join(_clean(line) for line in lines))
+    _say("error: " + "\n".join(logs.clean(line) for line in lines))
     if error.hint:
-        _say("hint: " + _clean(" ".join(error.hint.splitlines())))
+        _say("hint: " + logs.clean(" ".join(error.hint.splitlines())))
     if error.exit_code == EXIT_BUG:
         _say(_report())
     return error.exit_code
@@ -144,15 +154,16 @@ def _usage(error: click.ClickException) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":  # click 8.2 and newer; its message is the help
         _say(error.format_message())
         return EXIT_USAGE
-    _say("error: " + _clean(" ".join(error.format_message().split())))
+    _say("error: " + logs.clean(" ".join(error.format_message().split())))
     ctx = error.ctx if isinstance(error, click.UsageError) else None
     if ctx is not None:
         _say(f"hint: {ctx.command_path} --help")
     return EXIT_USAGE
 
 
-def _bug() -> int:
+def _bug(error: Exception) -> int:
     traceback.print_exc()
+    logs.keep("this is a bug in tinydeploy", error)
     _say("error: this is a bug in tinydeploy")
     _say(_report())
     return EXIT_BUG
@@ -167,14 +178,10 @@ def _report() -> str:
     )
 
 
-def _clean(text: str) -> str:
-    """Without control characters: names from a model file must not steer the terminal."""
-    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
 def _say(text: str) -> None:
     with contextlib.suppress(OSError):  # nobody can be told that standard error is closed or full
         print(text, file=sys.stderr, flush=True)
+    logs.keep(text)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -24,6 +25,7 @@ from tinydeploy.transform import Prepared, prepare
 # The deepest kernel with its callers takes about 700 bytes (Zig's compiler on an M0+); `run` measures it.
 DEFAULT_STACK_BYTES = 1024
 _USUAL_WINDOW_ROWS = 16  # row pointers that are in that figure; larger windows come on top, four bytes a row
+_log = logging.getLogger(__name__)
 STATIC_BYTES = 0  # a generated library has no static data of its own
 
 
@@ -90,7 +92,7 @@ def plan_prepared(
     kept = find_tensors(model, options.keep)
     for tensor in set(fed).intersection(kept):
         raise UsageError(f"'{printable(model.tensor(tensor).name)}' cannot be kept: its rows are fed one by one")
-    return make_plan(
+    plan = make_plan(
         model,
         execution=options.execution,
         fed=fed,
@@ -102,6 +104,9 @@ def plan_prepared(
         budget=Budget(EFFORTS[options.effort], options.deadline),
         solver=options.solver,
     )
+    told = (plan.execution, plan.arena_bytes, plan.proof.lower_bound_bytes, plan.proof.method)
+    _log.debug("%s: arena %d B, lower bound %d B (%s)", *told)
+    return plan
 
 
 def find_tensors(model: Model, named: Sequence[str]) -> tuple[int, ...]:

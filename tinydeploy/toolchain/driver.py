@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import shlex
 import subprocess
 import tempfile
 from abc import ABC, abstractmethod
@@ -30,6 +32,7 @@ COMMON_FLAGS = (
     "-Wextra",
     "-Werror",
 )
+_log = logging.getLogger(__name__)
 LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,-e,Reset_Handler")
 _WORDS_KEPT = 4000
 
@@ -145,7 +148,9 @@ class Driver(ABC):
 
 
 def _run(call: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(call, capture_output=True, text=True, errors="replace", check=False)
+    done = subprocess.run(call, capture_output=True, text=True, errors="replace", check=False)
+    _log.debug("exit code %d: %s", done.returncode, shlex.join(call))
+    return done
 
 
 def _words(done: subprocess.CompletedProcess[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from tinydeploy.operators.base import printable
 from tinydeploy.verify.types import Array, Sample
 from tinydeploy.verify.worker import MISSING, REFUSED
 
+_log = logging.getLogger(__name__)
 INSTALL_HINT = "pip install 'tinydeploy[verify]'"
 
 _WORKER = Path(__file__).with_name("worker.py")
@@ -51,6 +53,7 @@ def ask(package: str, model: Model, data: bytes, samples: Sequence[Sample], requ
         capture_output=True,
         check=False,
     )
+    _log.debug("%s on %d sample(s): exit code %d", package, len(samples), done.returncode)
     if done.returncode == 0:
         return _unpack(done.stdout, request)
     if done.returncode == MISSING:

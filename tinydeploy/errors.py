@@ -61,9 +61,13 @@ class DoesNotLinkError(GateError):
 
 
 class RunError(TinydeployError):
-    """The run failed on the board: fault, overflow, time-out."""
+    """The run failed on the board. `kind`, when known, is that of the emulator's `Fault`, such as `time-out`."""
 
     exit_code = 5
+
+    def __init__(self, message: str, *, hint: str | None = None, kind: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.kind = kind
 
 
 class MismatchError(TinydeployError):

@@ -134,7 +134,8 @@ def run_model(built: Built, emulator: Emulator, samples: Sequence[Sample], *, la
         result = emulator.run(built.planned.board, job)
         if result.fault is not None:
             more = "--stack-bytes gives it more" if result.fault.kind == "stack-overflow" else None
-            raise RunError(f"{model.name} on {built.planned.board.id}: {result.fault.message}", hint=more)
+            words = f"{model.name} on {built.planned.board.id}: {result.fault.message}"
+            raise RunError(words, hint=more, kind=result.fault.kind)
         results.append(result)
         seen = reads.tensors(result.step_data, given) if reads is not None else {}
         outputs.append(_arrays(model, seen | dict(zip(model.outputs, result.reads, strict=True))))

@@ -3,6 +3,6 @@
 `read_model` is the way in. Everything that a file can get wrong ends here, as a `ModelError` of one line.
 """
 
-from tinydeploy.tflite.reader import MAX_FILE_BYTES, parse_model, read_model
+from tinydeploy.tflite.reader import MAX_FILE_BYTES, parse_model, read_file, read_model
 
-__all__ = ["MAX_FILE_BYTES", "parse_model", "read_model"]
+__all__ = ["MAX_FILE_BYTES", "parse_model", "read_file", "read_model"]

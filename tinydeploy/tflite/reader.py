@@ -73,8 +73,17 @@ _ZERO_POINTS = {
 def read_model(path: str | Path) -> Model:
     """The model in a .tflite file, named after the file.
 
-    Raises `UsageError` when there is no such file or it cannot be opened, `ModelError` when it is not a sound
-    model, and `UnsupportedModelError` when it is one that tinydeploy cannot take.
+    Raises what `read_file` raises, `ModelError` when it is not a sound model, and `UnsupportedModelError` when it is
+    one that tinydeploy cannot take.
+    """
+    return parse_model(read_file(path), name=Path(path).stem, path=str(path))
+
+
+def read_file(path: str | Path) -> bytes:
+    """The bytes of a file that may be a model.
+
+    Raises `UsageError` when there is no such file or it cannot be opened, `ModelError` when it is no regular file or
+    too large to be a model.
     """
     shown = printable(str(path), limit=400)
     try:
@@ -86,14 +95,13 @@ def read_model(path: str | Path) -> Model:
             raise ModelError(f"{shown}: is not a regular file")
         _check_file_size(shown, status.st_size)
         with file.open("rb") as stream:
-            data = stream.read(MAX_FILE_BYTES + 1)
+            return stream.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         raise UsageError(f"{shown}: no such file") from None
     except ValueError:  # a NUL byte in the path
         raise UsageError(f"{shown}: not a path") from None
     except OSError as error:
         raise UsageError(f"{shown}: cannot be read: {error.strerror or error}") from None
-    return parse_model(data, name=file.stem, path=str(path))
 
 
 def parse_model(data: bytes, *, name: str = "model", path: str = "") -> Model:

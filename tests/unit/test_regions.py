@@ -48,6 +48,7 @@ HERE = board(MAIN, MORE, FAST, FAR, ODD, main=2)
         ("FAR=1k", {"FAR": 1024}),
         (" far = 32 ", {"FAR": 32}),
         ("odd=0", {"ODD": 0}),
+        ("main=1.5 KiB", {"MAIN": 1536}),
     ],
 )
 def test_reserves_are_read(text: str, expected: dict[str, int]) -> None:
@@ -60,10 +61,11 @@ def test_reserves_are_read(text: str, expected: dict[str, int]) -> None:
         (["main"], "is not REGION=BYTES"),
         (["main="], "is not REGION=BYTES"),
         (["main=-1"], "is not REGION=BYTES"),
-        (["main=1.5K"], "is not REGION=BYTES"),
-        (["main=1G"], "is not REGION=BYTES"),
+        (["main=1.3K"], "is not REGION=BYTES"),
+        (["main=1KB"], "is not REGION=BYTES"),
+        (["main=1G"], "only 2,048 bytes"),
         (["main=\u0661"], "is not REGION=BYTES"),
-        (["main=9999999999999"], "is not REGION=BYTES"),
+        (["main=9999999999999999"], "is not REGION=BYTES"),
         (["main=2049"], "MAIN of made has only 2,048 bytes"),
         (["main=1M"], "only 2,048 bytes"),
         (["flash=1K"], "FLASH of made is flash, not RAM"),

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tinydeploy.boards.board import Board, Region, RegionKind, joined
 from tinydeploy.boards.schema import one_line
 from tinydeploy.errors import UsageError
-from tinydeploy.units import KIB, align_up, kib
+from tinydeploy.units import align_up, kib, parse_bytes
 
-_SIZE = re.compile(r"([0-9]{1,12})([KM]?)", re.ASCII | re.IGNORECASE)
-_UNITS = {"": 1, "K": KIB, "M": KIB * KIB}
 _ALIGNMENT = 32  # of what is reserved: a cache line, as regions begin and end on one
 
 
@@ -21,14 +18,14 @@ def read_reserves(board: Board, texts: Sequence[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for text in texts:
         name, equals, size = text.partition("=")
-        match = _SIZE.fullmatch(size.strip())
-        if not equals or match is None:
+        try:
+            wanted = parse_bytes(size if equals else "")
+        except UsageError as error:
             raise UsageError(
                 f"--reserve '{one_line(text, 60)}' is not REGION=BYTES",
-                hint="for example dtcm=16K: a number of bytes, or of KiB with K, or of MiB with M",
-            )
+                hint=f"for example dtcm=16K: {error.hint}",
+            ) from error
         region = ram_named(board, name)
-        wanted = int(match[1]) * _UNITS[match[2].upper()]
         if region.name in found:
             raise UsageError(f"--reserve names {region.name} twice", hint="give the sum of both")
         if wanted > region.bytes:

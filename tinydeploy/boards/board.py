@@ -59,6 +59,11 @@ class Core:
         """Whether single precision is computed in hardware."""
         return self.fpu != "none"
 
+    @property
+    def mainline(self) -> bool:
+        """Whether it has all of Thumb-2, long multiplication among it: Armv6-M and Armv8-M Baseline have not."""
+        return self.name not in ("cortex-m0", "cortex-m0plus", "cortex-m23")
+
 
 @dataclass(frozen=True)
 class Uart:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from tinydeploy.boards import Core
+
 
 @dataclass(frozen=True)
 class Work:
@@ -190,6 +192,11 @@ class OperatorKind(ABC):
 
     def caveat(self, model: Model, op: Operator) -> str | None:
         """What the reference computes here that the model's author may not have meant, or None. Only after `check`."""
+        return None
+
+    def slow(self, model: Model, op: Operator, core: Core) -> str | None:
+        """Why the kernel goes a slow way here: the general one, for shapes that its fast loops do not cover, or through
+        library calls for what the core cannot do. None where it does not. Only after `check`."""
         return None
 
     @abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,13 @@ from tinydeploy.operators.base import (
 )
 from tinydeploy.operators.fixed_point import activation_range, conv_scales
 
+if TYPE_CHECKING:
+    from tinydeploy.boards import Core
+
 _U16 = 65535
 _PATCH_BYTES = 64  # TD_CONV_PATCH_BYTES in td_conv_2d.h
 _BLOCK_TAPS = 49  # TD_DEPTHWISE_TAPS in td_depthwise_conv_2d.h
+_BASELINE_RUN = 8  # channels from which on tap by tap costs the same as anything else, on a core with few registers
 
 
 def quantization_of(model: Model, op: Operator, tensor: Tensor) -> Quantization:
@@ -209,6 +213,16 @@ class _Convolution(OperatorKind):
     def _check_channels(self, model: Model, op: Operator, source: Tensor, weights: Tensor, a: Conv2DAttrs) -> None:
         raise NotImplementedError
 
+    def _inner_columns(self, model: Model, op: Operator) -> tuple[int, int]:
+        """The columns [first, end) of the output whose taps are all inside the input; empty where there are none."""
+        a = self._attrs(op)
+        source, filters, output = model.tensor(op.inputs[0]), model.tensor(op.inputs[1]), model.output_of(op)
+        _, left = self._padding(a, source, filters, output)
+        out_w = output.shape[2]
+        last = (source.shape[2] - effective_extent(filters.shape[2], a.dilation_w) + left) // a.stride_w
+        begin = min(-(-left // a.stride_w), out_w)
+        return begin, max(min(last + 1, out_w), begin)
+
     def _call(
         self,
         model: Model,
@@ -226,9 +240,7 @@ class _Convolution(OperatorKind):
         _, out_h, out_w, out_c = output.shape
         kernel_h, kernel_w = filters.shape[1:3]
         top, left = self._padding(a, source, filters, output)
-        last = (in_w - effective_extent(kernel_w, a.dilation_w) + left) // a.stride_w
-        inner_begin = min(-(-left // a.stride_w), out_w)
-        inner_end = max(min(last + 1, out_w), inner_begin)
+        inner_begin, inner_end = self._inner_columns(model, op)
         bottom = (out_h - 1) * a.stride_h - top + effective_extent(kernel_h, a.dilation_h)
         padded = top > 0 or bottom > in_h or inner_begin > 0 or inner_end < out_w
         low, high = activation_range(a.activation, oq)
@@ -294,13 +306,37 @@ class Conv2D(_Convolution):
         groups = model.tensor(op.inputs[0]).shape[3] // filters.shape[3]
         return self._call(model, op, filters, conv_layout(filters, groups), {"groups": groups})
 
+    def slow(self, model: Model, op: Operator, core: Core) -> str | None:
+        _, kernel_h, kernel_w, group_in = model.tensor(op.inputs[1]).shape
+        if _by_patches(kernel_h * kernel_w, group_in, model.tensor(op.inputs[0]).shape[3]):
+            return None
+        if not core.mainline and group_in >= _BASELINE_RUN:
+            return None
+        begin, end = self._inner_columns(model, op)
+        if group_in != model.tensor(op.inputs[0]).shape[3]:
+            why = "its channels are in groups"
+        elif self._attrs(op).dilation_w > 1:
+            why = "its columns are dilated"
+        elif kernel_w > 1 and group_in % 4:
+            why = f"{group_in} input channels are no multiple of 4 and its window is larger than {_PATCH_BYTES} bytes"
+        elif begin == end:
+            why = "its window reaches over the input's border in every column"
+        else:
+            return None
+        return f"tap by tap: {why}"
+
+
+def _by_patches(taps: int, group_in: int, in_c: int) -> bool:
+    """Whether td_conv_2d gathers the patches under its windows."""
+    return taps > 1 and group_in == in_c and taps * in_c <= _PATCH_BYTES
+
 
 def conv_layout(weights: NDArray[np.int8], groups: int) -> NDArray[np.int8]:
     """Weights (out_c, kernel_h, kernel_w, in_c / groups) as td_conv_2d.h wants them."""
     out_c, kernel_h, kernel_w, group_in = weights.shape
     taps = kernel_h * kernel_w
     window = taps * group_in
-    run = window if groups == 1 and taps > 1 and window <= _PATCH_BYTES else group_in
+    run = window if _by_patches(taps, group_in, group_in * groups) else group_in
     return np.concatenate([blocks_of_four(g, 2, run) for g in weights.reshape(groups, out_c // groups, window)])
 
 
@@ -329,9 +365,22 @@ class DepthwiseConv2D(_Convolution):
         filters = cast("NDArray[np.int8]", array_of(model.tensor(op.inputs[1])))
         multiplier = filters.shape[3] // model.tensor(op.inputs[0]).shape[3]
         by_channel = filters.reshape(-1, filters.shape[3]).T
-        blocks = multiplier == 1 and by_channel.shape[1] <= _BLOCK_TAPS
+        blocks = _by_blocks(multiplier, by_channel.shape[1])
         layout = interleave(by_channel, 4 if blocks else 1)
         return self._call(model, op, by_channel, layout, {"multiplier": multiplier, "blocks": int(blocks)})
+
+    def slow(self, model: Model, op: Operator, core: Core) -> str | None:
+        _, kernel_h, kernel_w, channels = model.tensor(op.inputs[1]).shape
+        multiplier = channels // model.tensor(op.inputs[0]).shape[3]
+        if _by_blocks(multiplier, kernel_h * kernel_w):
+            return None
+        why = f"its depth multiplier is {multiplier}" if multiplier > 1 else f"more than {_BLOCK_TAPS} taps"
+        return f"channel by channel and tap by tap: {why}"
+
+
+def _by_blocks(multiplier: int, taps: int) -> bool:
+    """Whether td_depthwise_conv_2d computes four channels at a time."""
+    return multiplier == 1 and taps <= _BLOCK_TAPS
 
 
 def blocks_of_four(rows: NDArray[np.int8], together: int, run: int) -> NDArray[np.int8]:

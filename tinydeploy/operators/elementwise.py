@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from tinydeploy.ir import ActivationAttrs, DType, Model, Operator
 from tinydeploy.ir.shapes import broadcast_shape
@@ -36,6 +36,9 @@ from tinydeploy.operators.rules import (
     require_size,
     row_axes,
 )
+
+if TYPE_CHECKING:
+    from tinydeploy.boards import Core
 
 _MOST_AXES = 6  # of TensorFlow Lite Micro's broadcasting
 _LEFT_SHIFT = 20  # of both inputs of ADD and SUB, before their scales are applied
@@ -247,6 +250,26 @@ class _Arithmetic(_Pairwise):
         fields: Table = {**scaling, "out_zero": oq.zero_point, "out_min": low, "out_max": high}
         return self._call(model, op, self.function, fields, swapped=swapped)
 
+    def slow(self, model: Model, op: Operator, core: Core) -> str | None:
+        if not core.mainline:
+            return "library calls for every element: the core has no long multiplication"
+        first, second = (model.tensor(i) for i in op.inputs)
+        walk = pair_walk(first.shape, second.shape, model.output_of(op).shape)
+        oq = quantized(model, op, model.output_of(op))
+        if (walk.a.depth_step, walk.b.depth_step) != (1, 1):
+            why = "one value of an input for a run of the other"
+        elif clamp_bounds(model, op, cast(ActivationAttrs, op.attrs).activation, oq) != (-128, 127):
+            why = "its fused activation clamps"
+        elif self._shifts_left(model, op):
+            why = "the output's scale is too small for a right shift"
+        else:
+            return None
+        return f"the general loop: {why}"
+
+    def _shifts_left(self, model: Model, op: Operator) -> bool:
+        """Whether the result is not shifted right, which the fast loop does."""
+        return False
+
 
 class Add(_Arithmetic):
     """ADD: both inputs on a scale twice the larger one's, 2^20 times finer."""
@@ -308,6 +331,10 @@ class Mul(_Arithmetic):
             "b_zero": second.zero_point,
         }
         return table, False
+
+    def _shifts_left(self, model: Model, op: Operator) -> bool:
+        table, _ = self._scaling(model, op)
+        return table["right"] == 0
 
 
 class _Extreme(_Pairwise):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,9 @@ from tinydeploy.operators.base import ConstArray, KernelCall, OperatorKind, refu
 from tinydeploy.operators.fixed_point import quantize_multiplier, requantize, wrap32
 from tinydeploy.operators.lookup import Unary, lookup_call, table_of
 from tinydeploy.operators.rules import quantized, require_arity, require_computed, require_output, require_shape
+
+if TYPE_CHECKING:
+    from tinydeploy.boards import Core
 
 # what TensorFlow Lite Micro converts into int8 and uint8
 _PAIRS = {
@@ -104,6 +109,9 @@ class Dequantize(Unary):
         output = require_output(model, op, DType.FLOAT32)
         require_shape(model, op, output, source.shape)
         quantized(model, op, source)
+
+    def slow(self, model: Model, op: Operator, core: Core) -> str | None:
+        return None if core.hard_float else "library calls for every element: the core has no floating-point unit"
 
     def emit(self, model: Model, op: Operator) -> KernelCall:
         source, output = model.tensor(op.inputs[0]), model.output_of(op)

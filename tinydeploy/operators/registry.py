@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from tinydeploy.operators.base import OperatorKind
+
+if TYPE_CHECKING:
+    from tinydeploy.boards import Core
+    from tinydeploy.ir import Model, Operator
 
 
 @cache
@@ -56,3 +61,9 @@ def kinds() -> tuple[OperatorKind, ...]:
 def kind_of(opcode: str) -> OperatorKind | None:
     """The kind of an opcode, or None when tinydeploy knows nothing of it."""
     return _registry().get(opcode)
+
+
+def slow_kernel(model: Model, op: Operator, core: Core) -> str | None:
+    """Why an operator goes by a slow kernel on this core, in words; None where it does not, or nothing runs."""
+    kind = kind_of(op.opcode)
+    return None if kind is None else kind.slow(model, op, core)

@@ -1,4 +1,4 @@
-"""What is called a slow kernel costs more instructions for each multiply-accumulate or element, and nothing else does."""
+"""What is called a slow kernel takes more instructions for each MAC or element than the fast one, and nothing else does."""
 
 from __future__ import annotations
 

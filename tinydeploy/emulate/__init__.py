@@ -16,6 +16,7 @@ from tinydeploy.emulate.types import (
     Painted,
     PeripheralUse,
     RunResult,
+    Trace,
 )
 from tinydeploy.emulate.unicorn_machine import UnicornEmulator
 
@@ -29,5 +30,6 @@ __all__ = [
     "Painted",
     "PeripheralUse",
     "RunResult",
+    "Trace",
     "UnicornEmulator",
 ]

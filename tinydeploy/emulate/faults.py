@@ -59,6 +59,11 @@ class FunctionTable:
         self.starts.append(start & 0xFFFFFFFF)
         self._names.append(name)
 
+    @property
+    def names(self) -> list[str]:
+        """By index, as the hook counts; the last is for code without a symbol."""
+        return [*self._names, NO_FUNCTION]
+
     def name_at(self, address: int) -> str | None:
         """The function that holds an address; a fault handler by that name even where it shares its code."""
         named = self._trap_names.get(address)
@@ -72,7 +77,7 @@ class FunctionTable:
     def totals(self, counts: Sequence[int]) -> dict[str, int]:
         """Instructions by function, most first. Functions of one name (statics) are added up."""
         totals: dict[str, int] = {}
-        for name, number in zip([*self._names, NO_FUNCTION], counts, strict=True):
+        for name, number in zip(self.names, counts, strict=True):
             if number:
                 totals[name] = totals.get(name, 0) + int(number)
         return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))

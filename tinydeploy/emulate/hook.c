@@ -1,7 +1,9 @@
 /* Counts instructions, models cycles, watches the stack and splits counts at markers, in the emulator's own thread.
  *
  * Unicorn calls td_on_block before each basic block; that callback decodes a block once and then only adds. The port
- * callbacks are called for loads and stores of the private peripheral bus, the rest of which is Python's. hook.py
+ * callbacks are called for loads and stores of the private peripheral bus, the rest of which is Python's. A run that
+ * somebody watches has td_on_watched_block instead, which also follows calls and returns (td_trace), and with a debugger
+ * td_on_instruction before each instruction (td_debug); other runs pay nothing for either. hook.py
  * compiles this file, mirrors td_state, and says in its docstring what is counted. No header of Unicorn is needed:
  * Python hands over the two functions that are called.
  */
@@ -18,7 +20,7 @@
 #endif
 
 enum {
-    TD_VERSION = 5,
+    TD_VERSION = 6,
     TD_MAX_REGIONS = 32,
     TD_MAX_STEPS = 65536,
     TD_PORT_WORK = 256 /* a port access counts as so many instructions towards the next heartbeat */
@@ -87,6 +89,53 @@ typedef struct {
     uint64_t cycles;
 } td_moment;
 
+/* What a trace records: a function begins inside the one that runs, the one that runs ends, another takes its place
+ * (a jump from function to function), a marker. hook.py has the same numbers. */
+enum { TD_CALL, TD_RETURN, TD_JUMP, TD_MARK };
+
+typedef struct {
+    uint64_t instructions; /* executed before it */
+    uint64_t cycles;
+    uint32_t kind;
+    uint32_t what; /* a function's index; a marker's number */
+} td_event;
+
+/* A function that was called and did not end. */
+typedef struct {
+    uint32_t function;
+    uint32_t returns_to;
+    uint32_t sp; /* as it began */
+    uint32_t unused;
+} td_frame;
+
+typedef struct {
+    td_event *events;
+    td_frame *frames;
+    uint64_t room_limit; /* so many events at most */
+    uint64_t room;
+    uint64_t total;
+    uint32_t frame_room;
+    uint32_t depth;
+    uint32_t full; /* there was no room for an event: the trace ends with the last one */
+    uint32_t unused;
+} td_trace;
+
+/* What a debugger asks for, and why the run halted: hook.py has the same numbers. */
+enum { TD_NOT_HALTED, TD_STEPPED, TD_BREAKPOINT, TD_WATCHPOINT, TD_INTERRUPTED };
+enum { TD_MAX_POINTS = 256 };
+
+typedef struct {
+    uint32_t breakpoints[TD_MAX_POINTS];
+    uint32_t breakpoint_total;
+    uint32_t stepping;    /* halt at the next instruction but one */
+    uint32_t interrupted; /* halt as soon as possible */
+    uint32_t watch_hit;   /* a watched address was accessed: halt at the next instruction */
+    uint32_t moving;      /* the next instruction is the first since the halt, and runs whatever is set there */
+    uint32_t halted;
+    uint32_t pc;          /* where it halted; that instruction was not executed */
+    uint32_t inside;      /* the current block is counted whole, and goes on at pc */
+} td_debug;
+
 /* What Python reads and writes. Pointers first, then 64-bit, then 32-bit fields: no padding on any host. */
 typedef struct {
     void *engine;
@@ -104,6 +153,8 @@ typedef struct {
     uint32_t *table;
     td_step *steps;
     const uint32_t *costs; /* [TD_COST_TOTAL]; NULL: no timing model */
+    td_trace *trace;       /* NULL: nothing is recorded */
+    td_debug *debug;       /* NULL: no debugger */
 
     uint64_t instructions;
     uint64_t cycles;
@@ -458,46 +509,57 @@ static int look_closely(td_state *s, const td_block *block) {
     return 1;
 }
 
-/* UC_HOOK_BLOCK. */
-TD_EXPORT void td_on_block(void *engine, uint64_t address, uint32_t size, void *user) {
-    td_state *s = user;
+/* The block that begins, as an index; TD_NO_STEP when it must not run. */
+static uint32_t begin_block(td_state *s, uint32_t address, uint32_t size) {
     uint32_t index;
     td_block *block;
-    (void)engine;
     if (s->reason != TD_RUNNING) {
         s->stop(s->engine);
-        return;
+        return TD_NO_STEP;
     }
     index = s->current == TD_NO_STEP ? TD_NO_STEP : s->blocks[s->current].next;
-    if (index == TD_NO_STEP || s->blocks[index].address != (uint32_t)address || s->blocks[index].size != size) {
-        index = find(s, (uint32_t)address, size);
+    if (index == TD_NO_STEP || s->blocks[index].address != address || s->blocks[index].size != size) {
+        index = find(s, address, size);
         if (index == TD_NO_STEP) {
-            end_run(s, TD_OUT_OF_MEMORY, (uint32_t)address, (uint32_t)address);
-            return;
+            end_run(s, TD_OUT_OF_MEMORY, address, address);
+            return TD_NO_STEP;
         }
         if (s->current != TD_NO_STEP) s->blocks[s->current].next = index;
     }
     block = &s->blocks[index];
     if (block->rewritable) decode(s, block);
-    if ((s->stack_dirty | block->flags) != 0 && !look_closely(s, block)) return;
+    if ((s->stack_dirty | block->flags) != 0 && !look_closely(s, block)) return TD_NO_STEP;
     if (s->instructions + block->count > s->next_beat) {
         if (s->instructions + block->count > s->max_instructions) {
             end_run(s, TD_COUNT_LIMIT, block->address, block->address);
-            return;
+            return TD_NO_STEP;
         }
         s->next_beat = s->instructions + block->count + s->beat_every;
         if (s->next_beat > s->max_instructions) s->next_beat = s->max_instructions;
         if (s->heartbeat()) {
             end_run(s, TD_HEARTBEAT, block->address, block->address);
-            return;
+            return TD_NO_STEP;
         }
     }
+    return index;
+}
+
+static void count_block(td_state *s, uint32_t index) {
+    const td_block *block = &s->blocks[index];
     if (s->current != TD_NO_STEP) s->cycles += branch_cycles(s, &s->blocks[s->current], block);
     s->current = index;
     s->accesses_after = 0;
     s->instructions += block->count;
     s->cycles += block->cycles;
     s->function_counts[block->function] += block->count;
+}
+
+/* UC_HOOK_BLOCK. */
+TD_EXPORT void td_on_block(void *engine, uint64_t address, uint32_t size, void *user) {
+    td_state *s = user;
+    uint32_t index = begin_block(s, (uint32_t)address, size);
+    (void)engine;
+    if (index != TD_NO_STEP) count_block(s, index);
 }
 
 /* How many instructions of the current block lie at `pc` or behind it. */
@@ -510,6 +572,145 @@ TD_EXPORT uint32_t td_rest_of_block(const td_state *s, uint32_t pc) {
     for (at = block->address; at < block->address + block->size; at += is_wide(halfword(s, at)) ? 4 : 2)
         if (at >= pc) rest++;
     return rest;
+}
+
+/* Takes back the instructions of the current block from `pc` on, which were not executed. */
+static void take_back(td_state *s, uint32_t pc) {
+    uint32_t rest = td_rest_of_block(s, pc);
+    const td_block *block;
+    if (!rest) return;
+    block = &s->blocks[s->current];
+    s->instructions -= rest;
+    s->function_counts[block->function] -= rest;
+    s->cycles -= block->cycles - model_cycles(s, block->address, pc, NULL);
+}
+
+static void record(td_trace *t, uint32_t kind, uint32_t what, td_moment now) {
+    td_event *event;
+    if (t->full) return;
+    if (t->total == t->room) {
+        uint64_t room = t->room ? t->room * 2 : 4096;
+        td_event *events;
+        if (room > t->room_limit) room = t->room_limit;
+        events = room > t->room ? realloc(t->events, (size_t)room * sizeof *events) : NULL;
+        if (events == NULL) {
+            t->full = 1;
+            return;
+        }
+        t->events = events;
+        t->room = room;
+    }
+    event = &t->events[t->total++];
+    event->instructions = now.instructions;
+    event->cycles = now.cycles;
+    event->kind = kind;
+    event->what = what;
+}
+
+static void push(td_trace *t, td_frame frame, td_moment now) {
+    if (t->depth == t->frame_room) {
+        uint32_t room = t->frame_room ? t->frame_room * 2 : 64;
+        td_frame *frames = realloc(t->frames, room * sizeof *frames);
+        if (frames == NULL) {
+            t->full = 1;
+            return;
+        }
+        t->frames = frames;
+        t->frame_room = room;
+    }
+    t->frames[t->depth++] = frame;
+    record(t, TD_CALL, frame.function, now);
+}
+
+static void pop(td_trace *t, td_moment now) {
+    t->depth--;
+    record(t, TD_RETURN, 0, now);
+}
+
+/* Calls and returns on the way to a block. Afterwards the innermost frame is of the block's function, so that what a
+ * trace adds up to is what the counts are.
+ *
+ * A call leaves its own end in lr; a return goes there with the stack pointer that the function began with. What goes
+ * elsewhere went back to a caller further out (longjmp, or a helper that returns past its call), if that is where it
+ * arrives and the frames on the way have given their stack back; and else jumped. */
+static void follow(td_state *s, const td_block *to) {
+    td_trace *t = s->trace;
+    td_moment now = {s->instructions, s->cycles};
+    td_frame *top = t->depth ? &t->frames[t->depth - 1] : NULL;
+    int entry = to->function < s->function_total && s->function_starts[to->function] == to->address;
+    uint32_t sp, end, depth;
+    if (t->full) return;
+    if (top != NULL && to->address != top->returns_to && to->function == top->function && !entry) return;
+    sp = read_register(s, 13);
+    if (top == NULL || s->current == TD_NO_STEP) {
+        td_frame first = {to->function, TD_NO_STEP, sp, 0};
+        push(t, first, now);
+        return;
+    }
+    if (to->address == top->returns_to && sp >= top->sp && t->depth > 1 && top[-1].function == to->function) {
+        pop(t, now);
+        return;
+    }
+    end = s->blocks[s->current].address + s->blocks[s->current].size;
+    if (to->address != end && read_register(s, 14) == (end | 1u)) {
+        td_frame called = {to->function, end, sp, 0};
+        push(t, called, now);
+        return;
+    }
+    if (to->function == top->function) return;
+    for (depth = t->depth; depth > 1 && sp >= t->frames[depth - 1].sp; depth--) {
+        if (t->frames[depth - 2].function == to->function) {
+            while (t->depth >= depth) pop(t, now);
+            return;
+        }
+    }
+    top->function = to->function;
+    record(t, TD_JUMP, to->function, now);
+}
+
+/* UC_HOOK_BLOCK of a run that is traced or debugged. */
+TD_EXPORT void td_on_watched_block(void *engine, uint64_t address, uint32_t size, void *user) {
+    td_state *s = user;
+    td_debug *d = s->debug;
+    uint32_t index;
+    (void)engine;
+    if (d != NULL && d->inside) {
+        const td_block *block = &s->blocks[s->current];
+        d->inside = 0;
+        if (d->pc == (uint32_t)address && d->pc + size == block->address + block->size) return; /* is counted */
+        take_back(s, d->pc);
+    }
+    index = begin_block(s, (uint32_t)address, size);
+    if (index == TD_NO_STEP) return;
+    if (s->trace != NULL) follow(s, &s->blocks[index]);
+    count_block(s, index);
+}
+
+/* UC_HOOK_CODE of a run that is debugged. */
+TD_EXPORT void td_on_instruction(void *engine, uint64_t address, uint32_t size, void *user) {
+    td_state *s = user;
+    td_debug *d = s->debug;
+    uint32_t why = TD_NOT_HALTED, i;
+    (void)engine;
+    (void)size;
+    if (s->reason != TD_RUNNING || d->halted) {
+        s->stop(s->engine);
+        return;
+    }
+    if (d->moving) {
+        d->moving = 0;
+        return;
+    }
+    if (d->watch_hit) why = TD_WATCHPOINT;
+    else if (d->interrupted) why = TD_INTERRUPTED;
+    for (i = 0; i < d->breakpoint_total && !why; i++)
+        if (d->breakpoints[i] == (uint32_t)address) why = TD_BREAKPOINT;
+    if (!why && d->stepping) why = TD_STEPPED;
+    if (!why) return;
+    d->halted = why;
+    d->pc = (uint32_t)address;
+    d->inside = 1;
+    s->stop(s->engine);
 }
 
 /* Whether the instruction is a word load or store of `address`, given the registers as they are now. */
@@ -581,6 +782,7 @@ static void close_step(td_state *s, td_moment now) {
 
 static void mark(td_state *s, uint32_t id, td_moment now) {
     uint32_t i, start;
+    if (s->trace != NULL) record(s->trace, TD_MARK, id, now);
     close_step(s, now);
     start = s->step_current == TD_NO_STEP ? 0 : s->step_current + 1;
     s->step_current = TD_NO_STEP;
@@ -670,7 +872,8 @@ TD_EXPORT void td_port_write(void *engine, uint64_t offset, unsigned size, uint6
 }
 
 TD_EXPORT uint32_t td_version(void) { return TD_VERSION; }
-TD_EXPORT uint32_t td_state_bytes(void) { return (uint32_t)sizeof(td_state); }
+/* All that Python mirrors, together. */
+TD_EXPORT uint32_t td_state_bytes(void) { return (uint32_t)(sizeof(td_state) + sizeof(td_trace) + sizeof(td_debug)); }
 TD_EXPORT const char *td_cost_names(void) { return TD_COSTS(TD_COST_TEXT); }
 
 /* Before the run: sets what is not zero at the start. */
@@ -684,14 +887,8 @@ TD_EXPORT void td_begin(td_state *s) {
 /* After the run: takes back the instructions of the current block from `pc` on, which were not executed, and ends its
  * step. A pc outside takes nothing back. */
 TD_EXPORT void td_end(td_state *s, uint32_t pc) {
-    uint32_t rest = td_rest_of_block(s, pc);
     td_moment now;
-    if (rest) {
-        const td_block *block = &s->blocks[s->current];
-        s->instructions -= rest;
-        s->function_counts[block->function] -= rest;
-        s->cycles -= block->cycles - model_cycles(s, block->address, pc, NULL);
-    }
+    take_back(s, pc);
     now.instructions = s->instructions;
     now.cycles = s->cycles;
     close_step(s, now);
@@ -704,4 +901,10 @@ TD_EXPORT void td_free(td_state *s) {
     s->blocks = NULL;
     s->table = NULL;
     s->steps = NULL;
+    if (s->trace != NULL) {
+        free(s->trace->events);
+        free(s->trace->frames);
+        s->trace->events = NULL;
+        s->trace->frames = NULL;
+    }
 }

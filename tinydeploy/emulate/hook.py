@@ -27,12 +27,15 @@ from typing import Any
 from tinydeploy.emulate.timing import COST_NAMES
 from tinydeploy.errors import MissingToolError
 
-_VERSION = 5
+_VERSION = 6
 _SOURCE = Path(__file__).with_name("hook.c")
 _HEADER = Path(__file__).with_name("timing.h")
 
 RUNNING, COUNT_LIMIT, HEARTBEAT, STACK_OVERFLOW, TRAP, UNDEFINED, SELF_LOOP, FPU_OFF, OUT_OF_MEMORY = range(9)
 DENY_DOUBLE, DENY_FPU, DENY_DSP = 1, 2, 4
+CALL, RETURN, JUMP, MARK = range(4)
+NOT_HALTED, STEPPED, BREAKPOINT, WATCHPOINT, INTERRUPTED = range(5)
+MAX_POINTS = 256
 NO_STEP = 0xFFFFFFFF
 """Written to the marker port, it ends the current step and starts none."""
 
@@ -86,6 +89,38 @@ class HookStep(ctypes.Structure):
     )
 
 
+class HookTrace(ctypes.Structure):
+    """`td_trace`: calls, returns and markers as they come."""
+
+    _fields_ = (
+        ("events", ctypes.c_void_p),
+        ("frames", ctypes.c_void_p),
+        *((name, ctypes.c_uint64) for name in ("room_limit", "room", "total")),
+        *((name, ctypes.c_uint32) for name in ("frame_room", "depth", "full", "unused")),
+    )
+
+
+class HookDebug(ctypes.Structure):
+    """`td_debug`: what a debugger asks for, and why the run halted."""
+
+    _fields_ = (
+        ("breakpoints", ctypes.c_uint32 * MAX_POINTS),
+        *(
+            (name, ctypes.c_uint32)
+            for name in (
+                "breakpoint_total",
+                "stepping",
+                "interrupted",
+                "watch_hit",
+                "moving",
+                "halted",
+                "pc",
+                "inside",
+            )
+        ),
+    )
+
+
 class HookState(ctypes.Structure):
     """`td_state`, field by field as in hook.c."""
 
@@ -102,6 +137,8 @@ class HookState(ctypes.Structure):
         ("table", ctypes.c_void_p),
         ("steps", ctypes.POINTER(HookStep)),
         ("costs", ctypes.POINTER(ctypes.c_uint32)),
+        ("trace", ctypes.POINTER(HookTrace)),
+        ("debug", ctypes.POINTER(HookDebug)),
         *(
             (name, ctypes.c_uint64)
             for name in (
@@ -177,7 +214,8 @@ def _load(path: Path) -> Any:
     library.td_state_bytes.restype = ctypes.c_uint32
     library.td_cost_names.restype = ctypes.c_char_p
     names = tuple(library.td_cost_names().decode().split())
-    if (library.td_version(), library.td_state_bytes(), names) != (_VERSION, ctypes.sizeof(HookState), COST_NAMES):
+    mirrored = sum(ctypes.sizeof(mirror) for mirror in (HookState, HookTrace, HookDebug))
+    if (library.td_version(), library.td_state_bytes(), names) != (_VERSION, mirrored, COST_NAMES):
         raise AssertionError("hook.c and its mirror in hook.py differ")
     return library
 

@@ -65,7 +65,8 @@ class Job:
     the stack may reach; a stack pointer below it is a stack overflow. strict_peripherals: only the core's own
     registers and the board's UART exist; any other peripheral address is a fault, as it should be for an image that
     needs none. step_reads[i][k]: (address, bytes) read as step i ends for the k-th time, before anything else runs.
-    feed: the firmware asks for its input by rows. guards: memory that must stay as it is.
+    feed: the firmware asks for its input by rows. guards: memory that must stay as it is. trace: record calls, returns
+    and markers.
     """
 
     elf: Path
@@ -81,6 +82,7 @@ class Job:
     step_reads: Mapping[int, Sequence[Sequence[tuple[int, int]]]] = field(default_factory=dict)
     feed: Feed | None = None
     guards: Sequence[Guard] = ()
+    trace: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,22 @@ class Fault:
 
 
 @dataclass(frozen=True)
+class Trace:
+    """What a run did, call by call.
+
+    `functions`: names, which events give by index. `record`: the events, packed; `emulate.trace` reads them.
+    `instructions`, `cycles`: where the trace ends. `complete`: that is the end of the run; a trace has room for so many
+    events, and no more.
+    """
+
+    functions: tuple[str, ...]
+    record: bytes
+    instructions: int
+    cycles: int
+    complete: bool
+
+
+@dataclass(frozen=True)
 class RunResult:
     """What a run showed. Counts are exact, by basic block: instructions that an IT block skips are included.
 
@@ -126,7 +144,7 @@ class RunResult:
     `Job.step_reads[i][k]` asked for; missing for a step that did not run, shorter for one that ran less often.
     `cycles`: modelled, None where there is no timing model for the core; `cycles_kind` says by what;
     `cycles_by_step[i]`: as the instructions are.
-    `interrupts`: those that the firmware enabled, of which none ever came.
+    `interrupts`: those that the firmware enabled, of which none ever came. `trace`: if the job asked for one.
     """
 
     instructions: int
@@ -144,6 +162,7 @@ class RunResult:
     cycles_by_step: Mapping[int, int] = field(default_factory=dict)
     cycles_kind: str | None = None
     interrupts: tuple[str, ...] = ()
+    trace: Trace | None = None
 
 
 class Emulator(Protocol):

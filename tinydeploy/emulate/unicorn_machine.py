@@ -9,11 +9,8 @@ instruction; modelled cycles are in the result only.
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import mmap
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ from tinydeploy.emulate import hook as h
 from tinydeploy.emulate.cores import core_model, denied
 from tinydeploy.emulate.faults import FunctionTable, Stop, describe
 from tinydeploy.emulate.feeding import RowFeed
+from tinydeploy.emulate.memory import BoardMemory, Prepared, find_vectors
 from tinydeploy.emulate.peripherals import (
     PERIPHERAL_SPACES,
     PRIVATE_BUS,
@@ -33,6 +31,7 @@ from tinydeploy.emulate.peripherals import (
 )
 from tinydeploy.emulate.semihosting import Semihosting
 from tinydeploy.emulate.timing import COST_NAMES, cycles_kind, timing_of
+from tinydeploy.emulate.trace import MOST_EVENTS, recorded
 from tinydeploy.emulate.types import Job, RunResult
 from tinydeploy.errors import MissingToolError, UsageError
 
@@ -86,77 +85,6 @@ class UnicornEmulator:
             machine.close()
 
 
-@dataclass(frozen=True)
-class _Block:
-    """Neighbouring regions of one kind, as bytes of this process: what crosses from one to the next is whole."""
-
-    base: int
-    bytes: int
-    writable: bool
-    data: mmap.mmap
-
-    @property
-    def host(self) -> int:
-        """Where the bytes lie in this process."""
-        return ctypes.addressof(ctypes.c_char.from_buffer(self.data))
-
-
-class _Memory:
-    """The board's regions as bytes of this process, shared with Unicorn."""
-
-    def __init__(self, board: Board) -> None:
-        self.board = board
-        self.blocks: list[_Block] = []
-        groups: list[list[Region]] = []
-        for region in sorted(board.regions, key=lambda r: r.base):
-            if region.bytes % _SMALL_PAGE or region.base % _SMALL_PAGE:
-                raise UsageError(f"{board.id}: region {region.name} is no multiple of 1 KiB, which the emulator needs")
-            last = groups[-1][-1] if groups else None
-            if last is not None and last.end == region.base and last.kind is region.kind:
-                groups[-1].append(region)
-            else:
-                groups.append([region])
-        for group in groups:
-            writable = group[0].kind is RegionKind.RAM
-            size = group[-1].end - group[0].base
-            data = mmap.mmap(-1, size)
-            reset = hashlib.shake_128(group[0].name.encode()).digest(65536) if writable else b"\xff" * 65536
-            for start in range(0, size, len(reset)):
-                data[start : start + len(reset)] = reset[: size - start]
-            self.blocks.append(_Block(group[0].base, size, writable, data))
-
-    def block_at(self, address: int, size: int = 1) -> _Block:
-        """The block that holds all of a range; `IndexError` (with the address) when none does."""
-        for block in self.blocks:
-            if block.base <= address and address + size <= block.base + block.bytes:
-                return block
-        raise IndexError(address)
-
-    def read(self, address: int, size: int) -> bytes:
-        """Bytes of one block; `IndexError` (with the address) outside."""
-        block = self.block_at(address, size)
-        return block.data[address - block.base : address - block.base + size]
-
-    def write(self, address: int, data: bytes) -> None:
-        """Put bytes into one block, flash included; `IndexError` outside."""
-        block = self.block_at(address, len(data))
-        block.data[address - block.base : address - block.base + len(data)] = data
-
-    def write_ram(self, address: int, data: bytes) -> None:
-        """Put bytes into RAM; `IndexError` elsewhere."""
-        if not self.block_at(address, len(data)).writable:
-            raise IndexError(address)
-        self.write(address, data)
-
-    def close(self) -> None:
-        """Give the memory back."""
-        for block in self.blocks:
-            try:
-                block.data.close()
-            except BufferError:  # something still looks into it; freed with the last reference
-                continue
-
-
 class _Machine:
     """One run."""
 
@@ -191,9 +119,9 @@ class _Machine:
         self._step_data: dict[int, list[tuple[bytes, ...]]] = {}
         self._output = Output(on_output)
         self._registers = RegisterFile()
-        self._memory = _Memory(board)
-        self._load()
-        self._vectors, self._stack, self._entry = self._find_vectors()
+        self._memory = BoardMemory(board)
+        self._memory.load(elf)
+        self._vectors, self._stack, self._entry = find_vectors(board, elf, self._memory)
         self._uart = None if board.uart is None else UartModel(board.uart, self._output, self._memory.read)
         self._bus = PrivateBus(
             self._core.cpuid, self._vectors, self._output, self._executed, self._reset_requested, self._enable_fpu
@@ -208,40 +136,6 @@ class _Machine:
         self._map()
 
     # --- before the run -------------------------------------------------------------------------------------------
-
-    def _load(self) -> None:
-        for segment in self._elf.segments:
-            try:
-                if segment.data:
-                    self._memory.write(segment.physical, segment.data)
-            except IndexError:
-                raise UsageError(
-                    f"{self._elf.path}: {len(segment.data)} bytes are to be loaded at {segment.physical:#010x}, "
-                    f"outside every memory of {self._board.id}",
-                    hint="was it linked for another board?",
-                ) from None
-
-    def _find_vectors(self) -> tuple[int, int, int]:
-        """(address of the vector table, initial stack pointer, first instruction).
-
-        Looked for where the chip starts, then behind RP2040's second-stage boot loader, then where the image starts in
-        flash (an image that a boot loader would start).
-        """
-        flash = self._board.flash
-        images = [s.physical for s in self._elf.segments if s.data and flash.base <= s.physical < flash.end]
-        for table in (flash.base, flash.base + 0x100, *sorted(images)):
-            try:
-                words = self._memory.read(table, 8)
-            except IndexError:
-                continue
-            stack, entry = int.from_bytes(words[:4], "little"), int.from_bytes(words[4:], "little")
-            in_ram = any(r.kind is RegionKind.RAM and r.base < stack <= r.end for r in self._board.regions)
-            if in_ram and stack % 4 == 0 and entry & 1 and self._board.region_at(entry) is not None:
-                return table, stack, entry & ~1
-        raise UsageError(
-            f"{self._elf.path}: no vector table at {flash.base:#010x}, the start of {self._board.id}'s flash",
-            hint="its first word must be the initial stack pointer (in RAM), its second the reset handler (odd)",
-        )
 
     def _open(self) -> Any:
         # UC_MODE_MCLASS would turn every core into a Cortex-M33, whatever model is asked for.
@@ -288,6 +182,9 @@ class _Machine:
             state.costs = ctypes.cast(costs, ctypes.POINTER(ctypes.c_uint32))
         state.marker_address = job.marker_address or 0
         state.has_cycle_counter = self._core.cycle_counter
+        if job.trace:
+            self._trace = h.HookTrace(room_limit=MOST_EVENTS)
+            state.trace = ctypes.pointer(self._trace)
         self._library.td_begin(ctypes.byref(state))
 
     def _map(self) -> None:
@@ -337,7 +234,7 @@ class _Machine:
                 self._engine._uch,
                 ctypes.byref(self._handle),
                 c.UC_HOOK_BLOCK,
-                ctypes.cast(self._library.td_on_block, ctypes.c_void_p),
+                ctypes.cast(self._block_hook(), ctypes.c_void_p),
                 ctypes.byref(self._state),
                 1,
                 0,
@@ -348,6 +245,9 @@ class _Machine:
             entry = self._elf.address_of(self._job.feed.function) & ~1
             self._engine.hook_add(c.UC_HOOK_BLOCK, self._on_feed, begin=entry, end=entry)
         self._engine.hook_add(c.UC_HOOK_MEM_INVALID, self._on_bad_access)
+
+    def _block_hook(self) -> Any:
+        return self._library.td_on_watched_block if self._job.trace else self._library.td_on_block
 
     def _checked(self, code: int) -> None:
         if code != 0:
@@ -516,14 +416,7 @@ class _Machine:
     def run(self) -> RunResult:
         """From reset to the end."""
         job, a = self._job, self._arm
-        paints = [hashlib.shake_128(f"{p.name}:{p.base:#x}".encode()).digest(p.bytes) for p in job.painted]
-        try:
-            for painted, paint in zip(job.painted, paints, strict=True):
-                self._memory.write_ram(painted.base, paint)
-            for write in job.writes:
-                self._memory.write_ram(write.address, write.data)
-        except IndexError as outside:
-            raise UsageError(f"{_hex(outside.args[0])} is not in a RAM of {self._board.id}") from None
+        prepared = Prepared(job, self._memory)
         self._engine.reg_write(a.UC_ARM_REG_SP, self._stack)
         self._engine.reg_write(a.UC_ARM_REG_LR, 0xFFFFFFFF)
         started = time.monotonic()
@@ -543,24 +436,17 @@ class _Machine:
         state = self._state
         steps = [state.steps[i] for i in range(state.step_total)]
         modelled = self._timing is not None
-        fault = None
         if self._stop is not None:
             last = self._block_address()
             fault = describe(self._stop, self._functions, self._current_step(), self._register_values(), last)
-        reads: tuple[bytes, ...] = ()
-        if fault is None:
-            try:
-                reads = tuple(self._memory.read(address, size) for address, size in job.reads)
-            except IndexError as outside:
-                raise self._not_memory(outside.args[0]) from None
+        else:
+            fault = prepared.overwritten(pc)
+        reads = prepared.reads() if fault is None else ()
         return RunResult(
             instructions=int(state.instructions),
             instructions_by_step={int(step.id): int(step.count) for step in steps},
             instructions_by_function=self._functions.totals(list(self._counts)),
-            watermarks={
-                p.name: watermark(paint, self._memory.read(p.base, p.bytes), p.grows_down)
-                for p, paint in zip(job.painted, paints, strict=True)
-            },
+            watermarks=prepared.watermarks(),
             reads=reads,
             uart=self._output.data,
             seconds=seconds,
@@ -572,6 +458,7 @@ class _Machine:
             cycles=int(state.cycles) if modelled else None,
             cycles_by_step={int(step.id): int(step.cycles) for step in steps} if modelled else {},
             cycles_kind=cycles_kind(self._board) if modelled else None,
+            trace=recorded(self._trace, self._functions.names, state) if job.trace else None,
         )
 
     def _go(self, pc: int) -> int:
@@ -680,21 +567,6 @@ class _Machine:
         del self._engine
         self._keep.clear()
         self._memory.close()
-
-
-def watermark(paint: bytes, seen: bytes, grows_down: bool) -> int:
-    """Bytes used, from the end where use begins to the last byte that differs from the paint.
-
-    A byte written with its own paint (1 in 256) does not show: the mark can be short by as many such bytes as end it.
-    """
-    size = len(paint)
-    if grows_down:
-        paint, seen = paint[::-1], seen[::-1]
-    for end in range(size, 0, -4096):
-        start = max(0, end - 4096)
-        if paint[start:end] != seen[start:end]:
-            return next(i for i in range(end, start, -1) if paint[i - 1] != seen[i - 1])
-    return 0
 
 
 def _without(low: int, high: int, regions: tuple[Region, ...]) -> list[tuple[int, int]]:

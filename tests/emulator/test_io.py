@@ -10,8 +10,8 @@ from tests.support.firmware import build, function, needs_any, needs_unicorn, ru
 from tinydeploy.boards import Uart, find_board
 from tinydeploy.elf import read_elf
 from tinydeploy.emulate import Job, MemoryWrite, Painted, UnicornEmulator
+from tinydeploy.emulate.memory import watermark
 from tinydeploy.emulate.peripherals import UART_LAYOUTS
-from tinydeploy.emulate.unicorn_machine import watermark
 from tinydeploy.errors import UsageError
 
 pytestmark = [needs_unicorn, needs_any]

@@ -436,11 +436,10 @@ class _Machine:
         state = self._state
         steps = [state.steps[i] for i in range(state.step_total)]
         modelled = self._timing is not None
+        fault = prepared.overwritten(pc)
         if self._stop is not None:
             last = self._block_address()
             fault = describe(self._stop, self._functions, self._current_step(), self._register_values(), last)
-        else:
-            fault = prepared.overwritten(pc)
         reads = prepared.reads() if fault is None else ()
         return RunResult(
             instructions=int(state.instructions),

@@ -1,4 +1,4 @@
-"""What is called a slow kernel takes more instructions for each MAC or element than the fast one, and nothing else does."""
+"""What is called a slow kernel takes more instructions for each MAC or element, and nothing else does."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from tests.support import tflite_writer as writer
 from tests.support.firmware import needs_gcc, needs_unicorn
 from tinydeploy import pipeline
 from tinydeploy.boards import find_board
+from tinydeploy.ir import Activation
+from tinydeploy.ir.builder import NetworkBuilder
 from tinydeploy.operators.registry import slow_kernel
 from tinydeploy.tflite import read_model
 
@@ -122,3 +124,10 @@ def test_library_calls_cost_several_times_as_much(data: bytes, other: str, words
     assert words in (reason(data, SMALL, folder) or "")
     assert reason(data, other, folder) is None
     assert per_unit(data, SMALL, folder) > 4 * per_unit(data, other, folder)
+
+
+def test_a_network_without_weights_has_no_kernels_to_be_slow() -> None:
+    net = NetworkBuilder("sum")
+    x = net.input(MAP)
+    model = net.build(net.add(x, x, activation=Activation.RELU))
+    assert slow_kernel(model, model.operators[0], find_board(DSP).core) is None

@@ -6,6 +6,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from tinydeploy.errors import UnsupportedModelError
 from tinydeploy.operators.base import OperatorKind
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ def kind_of(opcode: str) -> OperatorKind | None:
 
 
 def slow_kernel(model: Model, op: Operator, core: Core) -> str | None:
-    """Why an operator goes by a slow kernel on this core, in words; None where it does not, or nothing runs."""
+    """Why an operator goes by a slow kernel on this core, in words; None where it does not, or where no kernel computes
+    it (a network without weights)."""
     kind = kind_of(op.opcode)
-    return None if kind is None else kind.slow(model, op, core)
+    try:
+        return None if kind is None else kind.slow(model, op, core)
+    except UnsupportedModelError:
+        return None

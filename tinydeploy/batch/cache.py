@@ -1,0 +1,72 @@
+"""`ResultCache`: outcomes by key, a file each, for every process on this machine at once.
+
+A file is written aside, brought to the disk and moved into place, so whatever ends a process, and whenever, a reader
+finds a whole file or none. One that is damaged all the same is taken for none and removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tinydeploy.batch.stored import outcome_data, outcome_of
+from tinydeploy.batch.types import Case, Outcome
+from tinydeploy.files import prune, write_file
+
+KEPT_BYTES = 256 * 1024 * 1024
+
+FACTS = frozenset({"ok", "does-not-fit", "differs", "refused", "failed"})
+"""The statuses that hold for as long as the key does. The others may be gone when one looks again."""
+
+
+class ResultCache:
+    """Outcomes in a folder, by default one in the user's cache folder. One that cannot be written keeps nothing."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        import platformdirs
+
+        self._folder = folder or Path(platformdirs.user_cache_dir("tinydeploy", appauthor=False)) / "results"
+
+    def find(self, key: str, case: Case) -> Outcome | None:
+        """The outcome of `case`, whose key this is."""
+        path = self._path(key)
+        try:
+            text = path.read_bytes()
+        except OSError:
+            return None
+        try:
+            entry = json.loads(text)
+            data: dict[str, Any] = entry["outcome"]
+            if entry["key"] != key or entry["sha256"] != _digest(data):
+                raise ValueError("damaged")
+            found = outcome_of(data, case)
+        except (ValueError, TypeError, LookupError, RecursionError):
+            path.unlink(missing_ok=True)
+            return None
+        with contextlib.suppress(OSError):
+            path.touch()
+        return replace(found, cached=True)
+
+    def store(self, key: str, outcome: Outcome) -> None:
+        """Keep an outcome, if it is a fact."""
+        if outcome.status not in FACTS or outcome.case.options.time_limit is not None:
+            return
+        data = outcome_data(outcome)
+        entry = {"key": key, "sha256": _digest(data), "outcome": data}
+        with contextlib.suppress(OSError):
+            write_file(self._path(key), json.dumps(entry, indent=1).encode() + b"\n")
+
+    def prune(self) -> None:
+        """Remove what was not used for longest, until the rest is small enough."""
+        prune(self._folder, KEPT_BYTES)
+
+    def _path(self, key: str) -> Path:
+        return self._folder / key[:2] / f"{key[2:]}.json"
+
+
+def _digest(data: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

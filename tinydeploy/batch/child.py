@@ -1,0 +1,64 @@
+"""A worker process: measures the cases that come in on standard input, one after the other, until there are no more.
+
+Whoever started it may die at any moment: then its input ends, and it ends itself with all that it started.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from queue import SimpleQueue
+from typing import BinaryIO
+
+from tinydeploy.batch.identity import identity
+from tinydeploy.batch.material import Material
+from tinydeploy.batch.measure import measure
+from tinydeploy.batch.processes import end_children
+from tinydeploy.batch.types import Case
+
+START = "import sys; sys.path[:] = sys.argv[2:]; from tinydeploy.batch.child import main; main()"
+"""Starts it with `python -c`: arguments are its folder for temporary files, and where to import from."""
+
+Asked = tuple[Case, Material]
+
+
+def main() -> None:
+    """Say who this is, then answer each `Asked` with an `Outcome`; all of them pickles."""
+    folder = Path(sys.argv[1])
+    questions = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)  # what a library prints must not get among the answers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is not this process that the user interrupts
+    tempfile.tempdir = str(folder)
+    os.environ.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder)))  # the compilers', too
+    asked: SimpleQueue[Asked] = SimpleQueue()
+    threading.Thread(target=_listen, args=(questions, asked, folder), daemon=True).start()
+    _say(answers, identity())
+    while True:
+        case, material = asked.get()
+        _say(answers, measure(case, material))
+
+
+def _say(answers: BinaryIO, value: object) -> None:
+    pickle.dump(value, answers)
+    answers.flush()
+
+
+def _listen(questions: BinaryIO, asked: SimpleQueue[Asked], folder: Path) -> None:
+    try:
+        while True:
+            asked.put(pickle.load(questions))
+    except (EOFError, pickle.UnpicklingError, OSError):
+        end_children()
+        shutil.rmtree(folder, ignore_errors=True)
+        if sys.platform != "win32":
+            os.killpg(0, signal.SIGKILL)  # this process leads its group
+        os._exit(0)

@@ -1,0 +1,35 @@
+"""Outcomes as JSON and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+from tinydeploy.batch.types import Case, LayerFigures, Outcome
+
+_LATER = ("case", "seconds", "cached")  # of the one who asks, not of the outcome
+
+
+def outcome_data(outcome: Outcome) -> dict[str, Any]:
+    """An outcome without its case."""
+    data = asdict(outcome)
+    for name in _LATER:
+        del data[name]
+    return data
+
+
+def outcome_of(data: Mapping[str, Any], case: Case) -> Outcome:
+    """The outcome of `case` from what `outcome_data` made. Raises `TypeError`, `ValueError` or `LookupError` for what
+    it did not make."""
+    wanted = {field.name for field in fields(Outcome)} - set(_LATER)
+    if set(data) != wanted:
+        raise ValueError(f"keys {sorted(set(data) ^ wanted)}")
+    return Outcome(
+        case,
+        **{
+            **data,
+            "layers": tuple(LayerFigures(**layer) for layer in data["layers"]),
+            "peak": tuple((str(name), int(size)) for name, size in data["peak"]),
+        },
+    )

@@ -1,0 +1,56 @@
+"""Files that several processes share: written so that a reader finds a whole one or none, and removed by age."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import time
+from pathlib import Path
+
+_ASIDE = ".aside-"
+_SPARED_SECONDS = 3600.0  # somebody may be about to read what was touched since, or be writing it
+
+
+def write_file(target: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write aside and move into place. `durable`: what is there survives a loss of power, too. Raises `OSError`."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=_ASIDE, dir=target.parent)
+    aside = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        aside.replace(target)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def prune(folder: Path, keep_bytes: int, *, spared_seconds: float = _SPARED_SECONDS) -> None:
+    """Remove files below `folder`, those first that were not touched for longest, until `keep_bytes` are left.
+
+    Files touched within `spared_seconds` stay; what a killed process has left half written goes after that time.
+    Other processes may read, write and prune at the same time. A folder that cannot be read is left alone.
+    """
+    now = time.time()
+    found: list[tuple[float, int, Path]] = []
+    for root, _, names in os.walk(folder):
+        for name in names:
+            path = Path(root, name)
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                if now - status.st_mtime < spared_seconds:
+                    keep_bytes -= status.st_size
+                elif name.startswith(_ASIDE):
+                    path.unlink()
+                else:
+                    found.append((status.st_mtime, status.st_size, path))
+    for _, size, path in sorted(found, reverse=True):
+        keep_bytes -= size
+        if keep_bytes < 0:
+            with contextlib.suppress(OSError):
+                path.unlink()
+                path.parent.rmdir()  # if that was its last file

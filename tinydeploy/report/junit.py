@@ -6,6 +6,7 @@ check gives the same file but for the seconds that it took.
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 
 from tinydeploy.report.document import Provenance
@@ -76,8 +77,8 @@ def _budget(case: CaseVerdict, verdict: Verdict) -> ET.Element:
 
 def _test(case: CaseVerdict, name: str, seconds: float) -> ET.Element:
     # Jenkins takes what comes before the last dot for a package: boards, with the models in them.
-    model = case.model.replace(".", "_").replace("/", "_").replace("\\", "_")
-    return ET.Element("testcase", name=name, classname=visible(f"{case.board}.{model}"), time=_seconds(seconds))
+    board, model = (re.sub(r"[./\\]", "_", part) for part in (case.board, case.model))
+    return ET.Element("testcase", name=name, classname=visible(f"{board}.{model}"), time=_seconds(seconds))
 
 
 def _say(test: ET.Element, tag: str, kind: str, message: str, more: list[str]) -> None:

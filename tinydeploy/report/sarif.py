@@ -60,10 +60,8 @@ def _rule(rule: str) -> dict[str, Any]:
         short, full = "Deploys", "The model can be read, fits the board, runs on it, and gives the right outputs."
     elif rule.endswith("-growth"):
         of = rule.removesuffix("-growth")
-        short, full = (
-            f"Growth of {of}",
-            f"The {of} of a model on a board grows by no more than it may since the baseline.",
-        )
+        short = f"Growth of {of}"
+        full = f"The {of} of a model on a board grows by no more than it may since the baseline."
     else:
         short, full = f"Budget: {rule}", f"The {rule} of a model on a board keeps its budget."
     return {
@@ -92,9 +90,7 @@ def _result(finding: Finding, rules: list[str]) -> dict[str, Any]:
         "ruleIndex": rules.index(finding.rule),
         "level": "error",
         "message": {"text": _text("\n".join(part for part in (text, finding.detail) if part))},
-        "locations": [
-            {"physicalLocation": physical, "logicalLocations": [{"name": _text(case.name), "kind": "module"}]}
-        ],
+        "locations": [location],
         # The same finding after the budget's line has moved, and not that of the next model below the same budget.
         "partialFingerprints": {"primaryLocationLineHash": f"{hashlib.sha256(identity).hexdigest()[:16]}:1"},
         "properties": {"model": _text(case.model), "board": _text(case.board), "status": case.status},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinydeploy.cli.common import board_option, emit, emulator_version, format_option, progress, provenance
+from tinydeploy.cli.watching import check_trace, save_trace, trace_facts, trace_option
 
 if TYPE_CHECKING:
     from tinydeploy.emulate import Fault, RunResult
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="Host time limit.",
 )
+@trace_option
 @format_option
-def command(elf: Path, board: str, timeout: float, format_: str) -> None:
+def command(elf: Path, board: str, timeout: float, trace: Path | None, format_: str) -> None:
     """Run an ELF of your own: its UART on standard output, then instruction counts by function.
 
     With --format json the UART's text is in the object. The program ends by semihosting (SYS_EXIT). There are no
@@ -39,6 +41,7 @@ def command(elf: Path, board: str, timeout: float, format_: str) -> None:
     """
     import hashlib
 
+    check_trace(trace)
     from tinydeploy.boards import find_board
     from tinydeploy.emulate import Job, UnicornEmulator
     from tinydeploy.errors import RunError, UsageError
@@ -58,13 +61,19 @@ def command(elf: Path, board: str, timeout: float, format_: str) -> None:
         stage("emulating")
         # What the firmware prints is shown as it comes, for it may never end.
         emulator = UnicornEmulator(on_output=None if format_ == "json" else show)
-        result = emulator.run(found, Job(elf=elf, timeout_seconds=timeout))
+        result = emulator.run(found, Job(elf=elf, timeout_seconds=timeout, trace=trace is not None))
     ended = f"normally, with exit code {result.exit_code}" if result.fault is None else result.fault.message
     if format_ != "json" and result.uart and not result.uart.endswith(b"\n"):
         _show(b"\n")
+    digest = hashlib.sha256(content).hexdigest()
+    told = provenance({"timeout": timeout}, {"emulator": emulator_version(emulator.name)})
+    if trace is not None:
+        from tinydeploy.pipeline import timeline_of
+
+        save_trace(trace, timeline_of(result, found, f"{elf.name} on {found.id}", trace_facts(told, elf=digest)))
     facts = EmulationFacts(
         elf=str(elf),
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=digest,
         instructions=result.instructions,
         cycles=result.cycles,
         cycles_kind=result.cycles_kind,
@@ -77,12 +86,7 @@ def command(elf: Path, board: str, timeout: float, format_: str) -> None:
         peripherals=tuple(Peripheral(p.address, p.reads, p.writes, p.polled) for p in result.peripherals),
         interrupts=result.interrupts,
     )
-    emit(
-        emulation_document(
-            found, facts, provenance({"timeout": timeout}, {"emulator": emulator_version(emulator.name)})
-        ),
-        format_,
-    )
+    emit(emulation_document(found, facts, told), format_)
     if result.fault is not None:
         raise RunError(f"{elf}: {result.fault.message}", hint=_hint(result))
     if result.exit_code:

@@ -20,6 +20,7 @@ from tinydeploy.cli.common import (
     provenance,
     toolchain_option,
 )
+from tinydeploy.cli.watching import check_trace, save_trace, trace_facts, trace_option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 @toolchain_option
 @plan_options
 @click.option("--output", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Write outputs as .npy.")
+@trace_option
 @format_option
 @click.pass_context
 def command(
@@ -63,6 +65,7 @@ def command(
     toolchain: str | None,
     planning: Mapping[str, Any],
     output: Path | None,
+    trace: Path | None,
     format_: str,
 ) -> None:
     """Run a model on an emulated board: outputs, exact instruction counts, memory watermarks, bit-exactness.
@@ -72,6 +75,7 @@ def command(
       tinydeploy run kws.tflite --board stm32f746
     """
     _check_options(ctx, inputs, verify, layers)
+    check_trace(trace)
     from tinydeploy import pipeline
     from tinydeploy.boards import find_board
     from tinydeploy.cli.planning import plan_choices, require_fit
@@ -101,7 +105,7 @@ def command(
         stage("compiling")
         built = pipeline.build_image(planned, Path(folder), toolchain=toolchain)
         stage("emulating")
-        ran = pipeline.run_model(built, emulator, given, layers=layers)
+        ran = pipeline.run_model(built, emulator, given, layers=layers, trace=trace is not None)
         stage("comparing with the reference")
         runs, why_not = _wait(answers, layers)
         answered = [original_outputs(read, planned.model, sample) for sample in ran.outputs]
@@ -118,13 +122,16 @@ def command(
         "toolchain": toolchain,
         **pipeline.describe(options),
     }
+    told = provenance(chosen, tools)
+    if trace is not None:
+        save_trace(trace, pipeline.timeline_of_run(ran, trace_facts(told, model=planned.model.sha256)))
     whence = "given: " + ", ".join(inputs) if inputs else f"random, seed {seed}"
     document = run_document(
         planned,
         _run_facts(ran, whence),
         _output_facts(planned.model, ran, files),
         _verified(verification),
-        provenance(chosen, tools),
+        told,
         not_verified=why_not,
     )
     emit(document, format_)

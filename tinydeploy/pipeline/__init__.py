@@ -3,8 +3,8 @@
     load → plan_model → build_image → run_model
 
 Each result holds the one before it, so that a report can speak of all of them. `options.py` is what a user may choose,
-`planning.py`, `building.py` and `running.py` are the stages, `outlook.py` tells what else a plan could be, and
-`shared.py` is the same way for several models in one arena.
+`planning.py`, `building.py` and `running.py` are the stages, `timeline.py` names what a traced run did, `outlook.py`
+tells what else a plan could be, and `shared.py` is the same way for several models in one arena.
 """
 
 from tinydeploy.catalog import load, model_path
@@ -13,6 +13,7 @@ from tinydeploy.pipeline.options import PlanOptions, describe
 from tinydeploy.pipeline.outlook import compare_plans
 from tinydeploy.pipeline.planning import DEFAULT_STACK_BYTES, find_tensors, plan_model
 from tinydeploy.pipeline.running import Ran, run_model
+from tinydeploy.pipeline.timeline import timeline_of, timeline_of_run
 
 __all__ = [
     "DEFAULT_STACK_BYTES",
@@ -29,4 +30,6 @@ __all__ = [
     "model_path",
     "plan_model",
     "run_model",
+    "timeline_of",
+    "timeline_of_run",
 ]

@@ -88,11 +88,13 @@ def invoke_cycles(result: RunResult) -> int | None:
     return sum(n for marker, n in result.cycles_by_step.items() if marker != _STEP_END)
 
 
-def run_model(built: Built, emulator: Emulator, samples: Sequence[Sample], *, layers: bool = False) -> Ran:
+def run_model(
+    built: Built, emulator: Emulator, samples: Sequence[Sample], *, layers: bool = False, trace: bool = False
+) -> Ran:
     """Run an image that was built with markers once for each sample, each time from reset.
 
     Inputs that are fed are handed over by the emulator, row by row; what an application spends on making the rows is
-    not counted. `layers`: also read what every step computes, right after it.
+    not counted. `layers`: also read what every step computes, right after it. `trace`: record the first sample's run.
     Raises `RunError` for a run that ends in a fault or a time-out.
     """
     from tinydeploy.elf import read_elf
@@ -130,6 +132,7 @@ def run_model(built: Built, emulator: Emulator, samples: Sequence[Sample], *, la
             strict_peripherals=True,
             step_reads=reads.wanted if reads is not None else {},
             feed=Feed(tree.feed_symbol, rows) if tree.feed_symbol is not None else None,
+            trace=trace and not results,
         )
         result = emulator.run(built.planned.board, job)
         if result.fault is not None:

@@ -1,0 +1,60 @@
+"""What `run` and `emulate` share for watching a run: --trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from tinydeploy.report.document import Provenance
+    from tinydeploy.report.trace import Timeline
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def trace_option(function: F) -> F:
+    """The option --trace."""
+    return click.option(
+        "--trace",
+        type=click.Path(path_type=Path, dir_okay=False),
+        default=None,
+        metavar="FILE",
+        help="Write a profile by layer and function: .speedscope.json for speedscope, any other .json for Perfetto.",
+    )(function)
+
+
+def check_trace(path: Path | None) -> None:
+    """Refuse before the work what cannot be written after it."""
+    from tinydeploy.errors import UsageError
+
+    if path is None:
+        return
+    if path.suffix != ".json":
+        raise UsageError(
+            f"--trace {path}: the file must end in .json",
+            hint="out.speedscope.json opens in speedscope, out.json in Perfetto (ui.perfetto.dev) and Chrome's tracing",
+        )
+    if not path.parent.is_dir():
+        raise UsageError(f"--trace {path}: there is no folder {path.parent}")
+
+
+def trace_facts(provenance: Provenance, **sha256: str) -> dict[str, Any]:
+    """What a trace tells of itself: where it comes from, and the hash of what ran, by what it is."""
+    return {
+        "tinydeploy": provenance.tinydeploy,
+        "options": dict(provenance.options),
+        "tools": dict(provenance.tools),
+        "sha256": sha256,
+    }
+
+
+def save_trace(path: Path, timeline: Timeline) -> None:
+    """Write the file, and say on standard error what it does not show."""
+    from tinydeploy.report.trace import write_trace
+
+    write_trace(path, timeline)
+    if not timeline.about["complete"]:
+        click.echo(f"{path} shows the start of the run only: it has more calls than a trace has room for", err=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from tinydeploy.emulate.renode.repl import (
     Choice,
@@ -22,7 +23,7 @@ from tinydeploy.emulate.renode.repl import (
 
 RENODE_VERSION = "1.16.1"
 PAGE_BYTES = 1024  # an Arm core's memories start and end at multiples of it
-INTERRUPTS = 495  # inputs of the NVIC
+INTERRUPTS = 512  # inputs of the NVIC
 
 
 @dataclass(frozen=True)
@@ -224,6 +225,6 @@ def _overlaps(found: Mapping[str, Peripheral]) -> Iterator[str]:
             if at is not None:
                 taken.append((at[0], at[0] + at[1], peripheral))
     taken.sort(key=lambda t: t[:2])
-    for (_, end, before), (begin, _, after) in zip(taken, taken[1:], strict=False):
+    for (_, end, before), (begin, _, after) in pairwise(taken):
         if begin < end:
             yield f"{after.where}: {after.name} at {begin:#x} overlaps {before.name}, which ends at {end:#x}"

@@ -52,7 +52,7 @@ class Empty:
     """The word `empty`: the type's own default."""
 
 
-Value: TypeAlias = "str | int | float | bool | None | Reference | Choice | Range | New | Empty | tuple[Value, ...]"
+Value: TypeAlias = "str | int | float | bool | Reference | Choice | Range | New | Empty | tuple[Value, ...] | None"
 
 
 @dataclass(frozen=True)
@@ -186,9 +186,9 @@ def load(path: Path, roots: Sequence[Path] = ()) -> tuple[Entry, ...]:
     return tuple(_loaded(path.resolve(), "", tuple(roots), (), set()))
 
 
-def _loaded(path: Path, prefix: str, roots: tuple[Path, ...], above: tuple[Path, ...], done: set[tuple[Path, str]]) -> (
-    Iterator[Entry]
-):
+def _loaded(
+    path: Path, prefix: str, roots: tuple[Path, ...], above: tuple[Path, ...], done: set[tuple[Path, str]]
+) -> Iterator[Entry]:
     if path in above:
         raise ReplError(f"{path}: uses itself, by way of {above[-1].name}")
     if (path, prefix) in done:

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tinydeploy.config import Unit
+
 Number = int | float
 
 Result = Literal["passed", "exceeded", "unjudged"]
 """`unjudged`: there is no figure to hold against the budget, or only a rule of thumb; it counts as not passed."""
-
-Unit = Literal["bytes", "count", "ms", "s", ""]
-"""Of a budget's numbers; "" where the budget is something that must hold."""
 
 
 @dataclass(frozen=True)

@@ -59,11 +59,10 @@ def _rule(rule: str) -> dict[str, Any]:
     if rule == COMPLETES:
         short, full = "Deploys", "The model can be read, fits the board, runs on it, and gives the right outputs."
     elif rule.endswith("-growth"):
-        of = rule.removesuffix("-growth")
-        short = f"Growth of {of}"
-        full = f"The {of} of a model on a board grows by no more than it may since the baseline."
+        short = f"Growth of {rule.removesuffix('-growth')}"
+        full = "A figure of a model on a board grows by no more than it may since the baseline."
     else:
-        short, full = f"Budget: {rule}", f"The {rule} of a model on a board keeps its budget."
+        short, full = f"Budget: {rule}", "A figure of a model on a board keeps its budget."
     return {
         "id": rule,
         "name": "".join(word.capitalize() for word in rule.replace("_", "-").split("-")),

@@ -62,7 +62,7 @@ def _command(level: str, properties: dict[str, str], message: str) -> str:
 
 
 def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    return _data(visible(text)).replace(":", "%3A").replace(",", "%2C")
 
 
 def _data(text: str) -> str:

@@ -65,7 +65,6 @@ def _rule(rule: str) -> dict[str, Any]:
         short, full = f"Budget: {rule}", "A figure of a model on a board keeps its budget."
     return {
         "id": rule,
-        "name": "".join(word.capitalize() for word in rule.replace("_", "-").split("-")),
         "shortDescription": {"text": short},
         "fullDescription": {"text": full},
         "help": {"text": f"{full} `tinydeploy check` says by how much it is not so, and what is responsible."},

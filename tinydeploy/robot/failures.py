@@ -1,0 +1,46 @@
+"""How a keyword fails: in one line, with what to do about it in the words of a suite."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from tinydeploy.errors import TinydeployError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# An option of the command line that is an argument of a keyword, where a hint speaks of it.
+_OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)")
+
+
+class KeywordError(AssertionError):
+    """A check that is not met, or a keyword that could not do its work. `error`: what it was raised for, if so."""
+
+    ROBOT_SUPPRESS_NAME = True
+
+    def __init__(self, message: str, error: TinydeployError | None = None) -> None:
+        # Robot Framework takes what begins with *HTML* for HTML, and a message may begin with a model's name.
+        super().__init__(f" {message}" if message.lstrip().upper().startswith("*HTML*") else message)
+        self.error = error
+
+
+def keyword(function: Callable[P, R]) -> Callable[P, R]:
+    """Errors of tinydeploy become failures; what else is raised is a bug and shows its name."""
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except TinydeployError as error:
+            raise KeywordError(words(error), error) from error
+
+    return wrapped
+
+
+def words(error: TinydeployError) -> str:
+    """An error with its hint, and keywords' arguments in place of the command line's options."""
+    text = f"{error.message} ({error.hint})" if error.hint else error.message
+    return _OPTION.sub(lambda option: f"{option[1].replace('-', '_')}=", text)

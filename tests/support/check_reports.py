@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.support.reports import HOSTILE as HOSTILE_LAYER
 from tinydeploy.report.document import Provenance
 from tinydeploy.report.verdicts import CaseVerdict, CheckReport, Verdict
@@ -63,6 +65,10 @@ TOO_LARGE = CaseVerdict(
     message="it does not fit: SRAM is too small by 3.0 KiB",
     hint="a larger board",
     model_file="big.tflite",
+)
+FITS_NOT = replace(
+    TOO_LARGE,
+    verdicts=(budget("fits", result="exceeded", message=TOO_LARGE.message, exit_code=1), *TOO_LARGE.verdicts[1:]),
 )
 TIMED_OUT = CaseVerdict(
     "slow", "demo_board", "timed-out", (budget("arena", result="unjudged", message="not known"),), 5, message="60 s"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.check_reports import CASES, EMPTY, PASSED, PROVENANCE, REPORT, TOO_LARGE, budget
+from tests.support.check_reports import CASES, EMPTY, FITS_NOT, PASSED, PROVENANCE, REPORT, TOO_LARGE, budget
 from tinydeploy.report import junit
 from tinydeploy.report.verdicts import CaseVerdict, CheckReport
 
@@ -89,6 +89,14 @@ def test_what_each_test_case_comes_to() -> None:
         (4, "completes"): ["error"],
         (4, "arena"): ["skipped"],
     }
+
+
+def test_what_a_budget_says_is_not_said_twice() -> None:
+    [suite] = parsed(CheckReport((FITS_NOT,), 1))
+    assert [(test.attrib["name"], [child.tag for child in test]) for test in suite.iter("testcase")] == [
+        ("fits", ["failure"]),
+        ("instructions", ["skipped"]),
+    ]
 
 
 def test_counts() -> None:

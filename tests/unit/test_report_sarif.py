@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.check_reports import EMPTY, EVIL, EXCEEDED, HOSTILE, PASSED, PROVENANCE, REPORT, TIMED_OUT
+from tests.support.check_reports import EMPTY, EVIL, EXCEEDED, FITS_NOT, HOSTILE, PASSED, PROVENANCE, REPORT, TIMED_OUT
 from tinydeploy.report import sarif
 from tinydeploy.report.verdicts import CheckReport
 
@@ -73,6 +73,10 @@ def test_rules_and_results() -> None:
     assert run(PASSED)["results"] == []
     assert run(PASSED)["invocations"] == [{"executionSuccessful": True, "exitCode": 0}]
     assert run(CheckReport((EXCEEDED,), 1))["invocations"] == [{"executionSuccessful": True, "exitCode": 1}]
+
+
+def test_what_a_budget_says_is_not_said_twice() -> None:
+    assert [result["ruleId"] for result in run(CheckReport((FITS_NOT,), 1))["results"]] == ["fits"]
 
 
 def test_a_result_names_the_line_of_its_budget() -> None:

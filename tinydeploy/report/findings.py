@@ -9,7 +9,7 @@ from tinydeploy.report.verdicts import CaseVerdict, CheckReport, Verdict
 
 COMPLETES = "completes"
 """The rule that every case is held to besides its budgets: the model can be read, it fits, it runs, its outputs are
-right."""
+right. A case that breaks it in the way that one of its budgets is about breaks only that."""
 
 _WHERE_BUDGETS_STAND = "tinydeploy.toml"  # where one would be written, for those that are written nowhere
 
@@ -35,8 +35,14 @@ class Finding:
         return f"{self.rule}: {self.case.name}"
 
 
+def incomplete(case: CaseVerdict) -> bool:
+    """Whether the case did not do all it should, and none of its budgets says so."""
+    told = (verdict.message for verdict in case.verdicts if verdict.result == "exceeded")
+    return case.status != "ok" and not any(case.message in message for message in told)
+
+
 def explained(case: CaseVerdict, verdict: Verdict) -> bool:
-    """Whether a budget was not judged because the case ended early, which its own finding already says."""
+    """Whether a budget was not judged because the case ended early, which is said once and not for each budget."""
     return verdict.result == "unjudged" and case.status != "ok"
 
 
@@ -44,7 +50,7 @@ def findings(report: CheckReport) -> tuple[Finding, ...]:
     """All that is wrong, in the order of the cases; nothing twice."""
     found = []
     for case in report.cases:
-        if case.status != "ok":
+        if incomplete(case):
             place = case.model_file or report.config_file
             found.append(Finding(COMPLETES, case, case.message, case.hint or "", _place(report, place), None))
         for verdict in case.failures:

@@ -1,6 +1,6 @@
 """Renders a check as JUnit XML, which Jenkins, GitLab, Azure and Buildkite read: a suite for each model on a board.
 
-A suite's test cases are `completes` and one for each budget. There is no time of day and no host name in it: the same
+A suite's test cases are one for each budget, and `completes` unless a budget says that it does not. There is no time of day and no host name in it: the same
 check gives the same file but for the seconds that it took.
 """
 
@@ -10,7 +10,7 @@ import re
 import xml.etree.ElementTree as ET
 
 from tinydeploy.report.document import Provenance
-from tinydeploy.report.findings import COMPLETES, details, explained, visible
+from tinydeploy.report.findings import COMPLETES, details, explained, incomplete, visible
 from tinydeploy.report.verdicts import CaseVerdict, CheckReport, Verdict
 
 # A model that breaks a rule is a failure; where nothing could be found out about it, that is an error.
@@ -30,7 +30,9 @@ def render(report: CheckReport, where: Provenance) -> str:
 
 
 def _suite(report: CheckReport, case: CaseVerdict, where: Provenance) -> ET.Element:
-    tests = [_completes(case), *(_budget(case, verdict) for verdict in case.verdicts)]
+    tests = [_budget(case, verdict) for verdict in case.verdicts]
+    if case.status == "ok" or incomplete(case):
+        tests.insert(0, _completes(case))
     suite = ET.Element("testsuite", name=visible(case.name), tests=str(len(tests)))
     for counted, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(counted, str(sum(test.find(tag) is not None for test in tests)))

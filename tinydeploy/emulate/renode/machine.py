@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -230,7 +230,17 @@ class _Run:
         if stop is None:
             return None
         registers = {name: value for name, value in ended.registers.items() if name != "pc"}
-        return describe(stop, self._functions, ended.step, registers, ended.registers["lr"] & ~1)
+        if stop.kind == "unmapped-fetch" and stop.pc is not None:
+            return self._lost(stop, stop.pc, ended.step, registers)
+        return describe(stop, self._functions, ended.step, registers, 0)
+
+    def _lost(self, stop: Stop, pc: int, step: int | None, registers: Mapping[str, int]) -> Fault:
+        """A jump to nowhere. Renode does not say from where; the link register says who made the last call."""
+        caller = self._functions.name_at(registers["lr"] & ~1)
+        message = f"{stop.what}, with lr {registers['lr']:#010x}{f' in {caller}' if caller else ''}"
+        if step is not None:
+            message += f", step {step}"
+        return Fault(stop.kind, message, pc, stop.address, caller, step, {**registers, "pc": pc})
 
     def _stop(self, ended: agent.Ended) -> Stop | None:
         pc, job = ended.registers["pc"], self.job

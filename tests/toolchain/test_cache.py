@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.support.firmware import BOTH
 from tinydeploy.boards import find_board
 from tinydeploy.elf import read_elf
 from tinydeploy.toolchain import Image, find_toolchain
+from tinydeploy.toolchain import cache as cache_module
 from tinydeploy.toolchain import driver as driver_module
 from tinydeploy.toolchain.cache import ObjectCache, read_dependencies
 
@@ -133,6 +135,24 @@ def test_concurrent_stores_of_one_object(tmp_path: Path) -> None:
         thread.join()
     assert wrong == []
     assert [p for p in (tmp_path / "cache").rglob("*") if p.is_file() and p.suffix not in (".o", ".json")] == []
+
+
+def test_objects_that_are_used_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "KEPT_BYTES", 2500)
+    made = tmp_path / "made.o"
+    made.write_bytes(bytes(1000))
+    cache = ObjectCache(tmp_path / "cache")
+    keys = {}
+    for position, name in enumerate(("used.c", "old.c", "older.c")):
+        source = tmp_path / name
+        source.write_text(name)
+        keys[source] = cache.key(source, [])
+        kept = cache.store(keys[source], made, source, [], [])
+        for path in kept.parent.iterdir():
+            os.utime(path, (1000 - position, 1000 - position))
+    assert cache.find(keys[tmp_path / "used.c"], tmp_path / "used.c", []) is not None
+    cache.prune()
+    assert {s.name for s, key in keys.items() if cache.find(key, s, []) is not None} == {"used.c", "old.c"}
 
 
 def test_dependency_files() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ class ResultCache:
             path.unlink(missing_ok=True)
             return None
         with contextlib.suppress(OSError):
-            path.touch()
+            os.utime(path)
         return replace(found, cached=True)
 
     def store(self, key: str, outcome: Outcome) -> None:

@@ -25,7 +25,7 @@ _NAMES_SHOWN = 3
 def watching() -> Iterator[Show]:
     """Yields what `run_cases` is to call as `on_progress`: a bar on a terminal, else a line now and then, nothing with
     -q. SIGTERM ends the work as Ctrl-C does, and neither disturbs the clearing up that follows the first of them."""
-    before = {number: signal.signal(number, _interrupt) for number in map(_number, _SIGNALS) if number is not None}
+    before = {number: signal.signal(number, _interrupt) for number in _heeded()}
     try:
         if logs.quiet():
             yield lambda progress: None
@@ -39,14 +39,15 @@ def watching() -> Iterator[Show]:
             signal.signal(number, handler)
 
 
-def _number(name: str) -> signal.Signals | None:
-    return getattr(signal, name, None)
+def _heeded() -> list[signal.Signals]:
+    """Without those that whoever started this wants ignored, as `nohup` does."""
+    found = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+    return [number for number in found if signal.getsignal(number) is not signal.SIG_IGN]
 
 
-def _interrupt(_number_: int, _frame: Any) -> NoReturn:
-    for number in map(_number, _SIGNALS):
-        if number is not None:
-            signal.signal(number, signal.SIG_IGN)
+def _interrupt(_signal: int, _frame: Any) -> NoReturn:
+    for number in _heeded():
+        signal.signal(number, lambda *_: None)
     raise KeyboardInterrupt
 
 

@@ -2,7 +2,8 @@
 
 An object is found by the hash of everything that it was made from: compiler and version, flags, the source's text, and
 the text of every header that the compiler then opened. Headers are remembered by the name under which they were found,
-so a tree that moves keeps its objects. Safe under concurrent builds: every file is written aside and moved into place.
+so a tree that moves keeps its objects. Safe under concurrent builds: every file is written aside and moved into place,
+and what was used within the last hour is never pruned.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tinydeploy.files import prune, write_file
+
+KEPT_BYTES = 512 * 1024 * 1024
 _ENTRIES_KEPT = 16  # sets of headers for one source and flags
+_TABLE = "entries.json"  # which headers each object of a source was made from
 
 
 class ObjectCache:
@@ -37,6 +41,9 @@ class ObjectCache:
         for headers, name in self._entries(key):
             if all(self._current(header, source, includes) == digest for header, digest in headers):
                 found = self._path(key, name)
+                with contextlib.suppress(OSError):
+                    for used in (found, self._path(key, _TABLE)):
+                        os.utime(used)
                 if found.is_file():
                     return found
         return None
@@ -54,19 +61,22 @@ class ObjectCache:
         entries = [entry for entry in self._entries(key) if entry[1] != title][: _ENTRIES_KEPT - 1]
         target = self._path(key, title)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _write(target, made.read_bytes())
-            _write(target.parent / "entries.json", json.dumps([[named, title], *entries]).encode())
+            write_file(target, made.read_bytes(), durable=False)
+            write_file(self._path(key, _TABLE), json.dumps([[named, title], *entries]).encode(), durable=False)
         except OSError:
             return made
         return target
+
+    def prune(self) -> None:
+        """Remove the objects that were not used for longest, until the rest is small enough."""
+        prune(self._folder, KEPT_BYTES)
 
     def _path(self, key: str, name: str) -> Path:
         return self._folder / key[:2] / key[2:40] / name
 
     def _entries(self, key: str) -> list[tuple[list[tuple[str, str]], str]]:
         try:
-            raw = json.loads(self._path(key, "entries.json").read_bytes())
+            raw = json.loads(self._path(key, _TABLE).read_bytes())
             return [([(str(n), str(d)) for n, d in headers], Path(str(name)).name) for headers, name in raw]
         except (OSError, ValueError, TypeError):
             return []
@@ -97,18 +107,6 @@ def _name_of(header: Path, source: Path, includes: Sequence[Path]) -> str:
         with contextlib.suppress(ValueError):
             names.append(header.relative_to(folder.absolute()).as_posix())
     return min(names, key=len)
-
-
-def _write(target: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=target.parent)
-    aside = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        aside.replace(target)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
 
 
 def read_dependencies(text: str) -> list[str]:

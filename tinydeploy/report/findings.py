@@ -37,8 +37,9 @@ class Finding:
 
 def incomplete(case: CaseVerdict) -> bool:
     """Whether the case did not do all it should, and none of its budgets says so."""
-    told = (verdict.message for verdict in case.verdicts if verdict.result == "exceeded")
-    return case.status != "ok" and not any(case.message in message for message in told)
+    said = (verdict.message for verdict in case.verdicts if verdict.result == "exceeded")
+    told = case.message and any(case.message in message for message in said)
+    return case.status != "ok" and not told
 
 
 def explained(case: CaseVerdict, verdict: Verdict) -> bool:

@@ -1,7 +1,7 @@
 """Renders a check as JUnit XML, which Jenkins, GitLab, Azure and Buildkite read: a suite for each model on a board.
 
-A suite's test cases are one for each budget, and `completes` unless a budget says that it does not. There is no time of day and no host name in it: the same
-check gives the same file but for the seconds that it took.
+A suite's test cases are one for each budget, and `completes` unless a budget says that it does not. There is no time
+of day and no host name in it: the same check gives the same file but for the seconds that it took.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from tinydeploy.cli import logs
 from tinydeploy.errors import BuildError, TinydeployError, UsageError
 
 # In the order in which people meet them.
-COMMANDS = ("plan", "cost", "build", "run", "emulate", "place", "doctor", "boards", "ops", "models")
+COMMANDS = ("plan", "cost", "build", "run", "emulate", "place", "renode", "doctor", "boards", "ops", "models")
 
 EXIT_USAGE = 2
 EXIT_BUG = 70

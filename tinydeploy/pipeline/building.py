@@ -54,19 +54,25 @@ def emit_library(planned: Planned, name: str | None = None) -> Program:
 
 
 def build_image(
-    planned: Planned, folder: Path, *, toolchain: str | None = None, name: str | None = None, markers: bool = True
+    planned: Planned,
+    folder: Path,
+    *,
+    toolchain: str | None = None,
+    name: str | None = None,
+    markers: bool = True,
+    tree: SourceTree | None = None,
 ) -> Built:
     """Write the library into `folder` and compile it with its example.
 
     `markers`: each step announces itself at `MARKER_ADDRESS`, which `run_model` counts by; not for an image that goes
-    to a part, since an M0 or M0+ has nothing at that address.
+    to a part, since an M0 or M0+ has nothing at that address. `tree`: the library with another example.
     Raises `GateError` when it does not fit (by the plan, or by the linker's word), `MissingToolError` without a
     compiler.
     """
     from tinydeploy.toolchain import find_toolchain
 
     compiler = find_toolchain(toolchain)
-    tree = generate_library(planned, name)
+    tree = tree or generate_library(planned, name)
     if not planned.fit.fits:
         raise GateError(f"{planned.model.name} does not fit {planned.board.id}: {planned.fit.why_not()}")
     tree.write(folder)

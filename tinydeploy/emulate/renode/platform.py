@@ -78,6 +78,11 @@ def make_platform(board: Board, *, marker_address: int | None = None, stubs: boo
     )
 
 
+def has_cycle_counter(board: Board) -> bool:
+    """Whether the core has DWT CYCCNT."""
+    return board.core.name not in _WITHOUT_DWT
+
+
 def peripheral_name(text: str) -> str:
     """A region's or a UART's name as Renode may have it: lower-case letters, digits and underscores, a letter first."""
     name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
@@ -113,7 +118,7 @@ def _core(board: Board, part: Part, mips: int) -> Iterator[str]:
         f"    systickFrequency: {board.clock_hz}\n    IRQ -> cpu@0"
     )
     yield f'cpu: CPU.CortexM @ sysbus\n    cpuType: "{cpu_type}"\n    nvic: nvic\n    PerformanceInMips: {mips}'
-    if board.core.name not in _WITHOUT_DWT:
+    if has_cycle_counter(board):
         yield f"dwt: Miscellaneous.DWT @ sysbus 0xE0001000\n    frequency: {mips * 1_000_000}"
     yield "semihosting: UART.SemihostingUart @ cpu"
 
@@ -180,7 +185,7 @@ def _bit_band() -> list[str]:
 
 def _notes(board: Board, part: Part, stubs: bool) -> Iterator[str]:
     core = board.core
-    if core.name in _WITHOUT_DWT:
+    if not has_cycle_counter(board):
         yield f"Renode's {core.name} also runs instructions that the real one does not have (UDIV, IT, the wide ones)."
     else:
         yield "DWT CYCCNT counts instructions, not cycles: wait states, caches and pipelines are not modelled."

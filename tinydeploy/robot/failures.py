@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import fields
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from tinydeploy.errors import TinydeployError
+from tinydeploy.pipeline import PlanOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# An option of the command line that is an argument of a keyword, where a hint speaks of it.
 _OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)")
+_ARGUMENTS = frozenset({field.name for field in fields(PlanOptions)} | {"board", "layers", "toolchain"})
 
 
 class KeywordError(AssertionError):
@@ -43,4 +45,9 @@ def keyword(function: Callable[P, R]) -> Callable[P, R]:
 def words(error: TinydeployError) -> str:
     """An error with its hint, and keywords' arguments in place of the command line's options."""
     text = f"{error.message} ({error.hint})" if error.hint else error.message
-    return _OPTION.sub(lambda option: f"{option[1].replace('-', '_')}=", text)
+    return _OPTION.sub(_argument, text)
+
+
+def _argument(option: re.Match[str]) -> str:
+    name = option[1].replace("-", "_")
+    return f"{name}=" if name in _ARGUMENTS else option[0]

@@ -30,7 +30,7 @@ from tinydeploy.robot.arguments import (
 )
 from tinydeploy.robot.failures import KeywordError, keyword, words
 from tinydeploy.robot.figures import Figure, amount, find_layer, layer_name
-from tinydeploy.robot.logs import log_blocks, log_line
+from tinydeploy.robot.logs import log_blocks, log_line, log_warning
 from tinydeploy.robot.outputs import compare_with_references, expected_values, find_output, first_difference
 from tinydeploy.robot.results import Address, FirmwareRun, Result
 
@@ -139,13 +139,13 @@ class Deploy:
         execution: Execution = "streamed",
         feed_rows: bool = False,
         io: Io = "model",
-        keep: str | list[str] | None = None,
+        keep: list[str] | str | None = None,
         in_place: bool = True,
         solver: Solver = "auto",
         effort: Effort = "normal",
         time_limit: timedelta | None = None,
         stack_bytes: Size | None = None,
-        reserve: str | list[str] | None = None,
+        reserve: list[str] | str | None = None,
         regions: str | None = None,
     ) -> Result:
         """Plan where a model's tensors live on a board. It takes no compiler, and is no failure if it does not fit.
@@ -206,10 +206,11 @@ class Deploy:
         self,
         model: str | None = None,
         board: str | None = None,
-        inputs: str | list[str] | None = None,
+        inputs: list[str] | str | None = None,
         samples: int = 1,
         seed: int = 0,
         emulator: EmulatorName | None = None,
+        repl: Path | None = None,
         layers: bool = False,
         faults: OnFault = "fail",
     ) -> Result:
@@ -217,10 +218,11 @@ class Deploy:
 
         Without ``model`` the current plan is run. ``inputs``: files, .npy or raw bytes, in the model's order or as
         ``name=file``; one more leading axis means several samples. Without them ``samples`` are made up from ``seed``.
-        ``layers``: also keep what every layer computes, so that `Outputs Should Match Reference` names the first layer
-        that differs. A run that ends in a fault, an overflow or a time-out fails the keyword; with ``faults=keep`` it
-        is left to `Faults Should Be None` or `Run Should Have Failed With`, and checks of what such a run would have
-        shown fail.
+        ``repl``: with Renode, a platform of your own instead of the board's. ``layers``: also keep what every layer
+        computes, so that `Outputs Should Match Reference` names the first layer that differs.
+
+        A run that ends in a fault, an overflow or a time-out fails the keyword. With ``faults=keep`` it is left to
+        `Faults Should Be None` or `Run Should Have Failed With`; checks of what such a run would have shown fail.
 
         Examples:
         | Run On Board    kws    samples=3
@@ -233,7 +235,7 @@ class Deploy:
         one_of(OnFault, faults, "faults")
         result = self._fitting(self._planned(model, board))
         planned = result.planned
-        runner = self._emulator(emulator, planned.board)
+        runner = self._emulator(emulator, planned.board, repl)
         named = _several(inputs)
         if named and (samples, seed) != (1, 0):
             raise UsageError("samples and seed are for made-up inputs, and inputs gives them")
@@ -255,13 +257,15 @@ class Deploy:
         elf: Path,
         board: str | None = None,
         emulator: EmulatorName | None = None,
+        repl: Path | None = None,
         timeout: timedelta = DEFAULT_TIMEOUT,
         faults: OnFault = "fail",
     ) -> FirmwareRun:
         """Run an ELF of your own on an emulated board until it ends by semihosting (``exit()``).
 
         The result has ``uart`` (what it printed), ``exit_code`` and ``instructions``. ``timeout`` is of this computer's
-        time. A fault, an overflow, a time-out or an exit code that is not 0 fails the keyword, unless ``faults=keep``.
+        time, ``repl`` as for `Run On Board`. A fault, an overflow, a time-out or an exit code that is not 0 fails the
+        keyword, unless ``faults=keep``.
 
         Example:
         | Emulate Firmware    ${CURDIR}/firmware.elf    board=stm32f746
@@ -274,7 +278,7 @@ class Deploy:
         one_of(OnFault, faults, "faults")
         target = self._found(board)
         image = read_elf(elf)
-        runner = self._emulator(emulator, target)
+        runner = self._emulator(emulator, target, repl)
         seen = runner.run(target, Job(elf=elf, timeout_seconds=timeout.total_seconds()))
         fault = None
         if seen.fault is not None:
@@ -483,7 +487,7 @@ class Deploy:
         return list(self._output(output, sample).tolist())
 
     @keyword
-    def output_should_be(self, expected: str | list[Any], output: str | None = None, sample: int = 0) -> None:
+    def output_should_be(self, expected: list[Any] | str, output: str | None = None, sample: int = 0) -> None:
         """Fails unless an output has exactly these values. ``expected``: nested lists, or the path of a .npy file.
 
         ``output`` and ``sample``: as for `Get Output`. The shape must be the same, too.
@@ -634,18 +638,26 @@ class Deploy:
         name = c_identifier(result.planned.model.name, "model")[:40]
         return Path(tempfile.mkdtemp(prefix=f"{name}-{result.board}-", dir=parent))
 
-    def _emulator(self, name: EmulatorName | None, board: Board) -> Emulator:
+    def _emulator(self, name: EmulatorName | None, board: Board, repl: Path | None) -> Emulator:
         """Raises `MissingToolError`, and `UsageError` for a board that the emulator does not have."""
         wanted = self._emulator_name if name is None else one_of(EmulatorName, name, "emulator")
         if wanted == "renode":
-            from tinydeploy.emulate.renode import RenodeEmulator, find_renode
+            from tinydeploy.emulate.renode.install import find_renode
+            from tinydeploy.emulate.renode.machine import RenodeEmulator
 
-            return RenodeEmulator(find_renode(self._renode))
+            renode = RenodeEmulator(find_renode(self._renode), repl=repl)
+            renode.check(board)
+            excess = renode.excess(board)
+            if excess is not None:
+                log_warning(excess)
+            return renode
+        if repl is not None:
+            raise UsageError("repl= is a platform for Renode", hint="emulator=renode takes it")
         from tinydeploy.emulate import UnicornEmulator
 
-        emulator = UnicornEmulator()
-        emulator.check(board)
-        return emulator
+        unicorn = UnicornEmulator()
+        unicorn.check(board)
+        return unicorn
 
     def _run(self) -> Result | FirmwareRun:
         run = self._current

@@ -34,6 +34,13 @@ def log_line(text: str) -> None:
     logger.info(text)
 
 
+def log_warning(text: str) -> None:
+    """Write a line to the log, the console and the report's head."""
+    from robot.api import logger
+
+    logger.warn(text)
+
+
 def model_blocks(
     planned: Planned, ran: Ran | None, figures: Mapping[str, Figure], fault: RunError | None
 ) -> tuple[Block, ...]:

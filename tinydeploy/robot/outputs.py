@@ -31,10 +31,14 @@ def find_output(model: Model, named: str | None) -> int:
 
 
 def expected_values(expected: str | Sequence[Any], like: Array) -> Array:
-    """Nested lists, or what a .npy file holds, as an array. Raises `UsageError`."""
+    """Nested lists, also as text, or what a .npy file holds, as an array. Raises `UsageError`."""
+    import json
+
     import numpy as np
 
     try:
+        if isinstance(expected, str) and expected.lstrip().startswith("["):
+            expected = list(json.loads(expected))
         if isinstance(expected, str):
             found = np.load(Path(expected), allow_pickle=False)
         else:

@@ -6,6 +6,7 @@ the model of cycles and `timing.py` its figures, `feeding.py` hands over rows of
 model computes read as it runs.
 """
 
+from tinydeploy.emulate.gdb import GdbServer
 from tinydeploy.emulate.types import (
     Emulator,
     Fault,
@@ -24,6 +25,7 @@ __all__ = [
     "Emulator",
     "Fault",
     "Feed",
+    "GdbServer",
     "Guard",
     "Job",
     "MemoryWrite",

@@ -686,7 +686,17 @@ TD_EXPORT void td_on_watched_block(void *engine, uint64_t address, uint32_t size
     count_block(s, index);
 }
 
-/* UC_HOOK_CODE of a run that is debugged. */
+/* Whether the instruction at `pc` of the current block is one that an IT block makes conditional. */
+static int is_conditional(const td_state *s, uint32_t pc) {
+    const td_block *block = &s->blocks[s->current];
+    uint32_t at, conditional = 0;
+    for (at = block->address; at < pc; at += is_wide(halfword(s, at)) ? 4 : 2)
+        conditional = conditional_after(halfword(s, at), conditional);
+    return conditional != 0;
+}
+
+/* UC_HOOK_CODE of a run that is debugged. It halts behind an IT block rather than inside: Unicorn leaves out which of
+ * its instructions are still to come. */
 TD_EXPORT void td_on_instruction(void *engine, uint64_t address, uint32_t size, void *user) {
     td_state *s = user;
     td_debug *d = s->debug;
@@ -706,7 +716,7 @@ TD_EXPORT void td_on_instruction(void *engine, uint64_t address, uint32_t size, 
     for (i = 0; i < d->breakpoint_total && !why; i++)
         if (d->breakpoints[i] == (uint32_t)address) why = TD_BREAKPOINT;
     if (!why && d->stepping) why = TD_STEPPED;
-    if (!why) return;
+    if (!why || is_conditional(s, (uint32_t)address)) return;
     d->halted = why;
     d->pc = (uint32_t)address;
     d->inside = 1;

@@ -14,12 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tinydeploy.boards import Board, Region, RegionKind
+from tinydeploy.boards import Board, RegionKind
+from tinydeploy.boards.spans import less
 from tinydeploy.elf import ElfFile, read_elf
 from tinydeploy.emulate import hook as h
 from tinydeploy.emulate.cores import core_model, denied
+from tinydeploy.emulate.debugger import DEBUGGED_BEAT, Debugger
 from tinydeploy.emulate.faults import FunctionTable, Stop, describe
 from tinydeploy.emulate.feeding import RowFeed
+from tinydeploy.emulate.gdb import GdbServer
 from tinydeploy.emulate.memory import BoardMemory, Prepared, find_vectors
 from tinydeploy.emulate.peripherals import (
     PERIPHERAL_SPACES,
@@ -48,13 +51,19 @@ _THUMB_BIT = 1 << 24  # of xPSR
 
 class UnicornEmulator:
     """Runs ELFs on Unicorn. `cache_dir` replaces the user's cache folder (for the compiled counter); `on_output` is
-    given what the firmware prints, as it prints."""
+    given what the firmware prints, as it prints; `debugger`: each run waits for one there, and starts when it says."""
 
     name = "unicorn"
 
-    def __init__(self, cache_dir: Path | None = None, on_output: Callable[[bytes], None] | None = None) -> None:
+    def __init__(
+        self,
+        cache_dir: Path | None = None,
+        on_output: Callable[[bytes], None] | None = None,
+        debugger: GdbServer | None = None,
+    ) -> None:
         self._cache_dir = cache_dir
         self._on_output = on_output
+        self._debugger = debugger
 
     def check(self, board: Board) -> None:
         """Raise what `run` would raise for any ELF: `MissingToolError` without Unicorn, `UsageError` for the core."""
@@ -78,7 +87,7 @@ class UnicornEmulator:
         """
         unicorn = self._unicorn()
         elf = read_elf(job.elf)
-        machine = _Machine(board, job, elf, h.load_hook(self._cache_dir), self._on_output, unicorn)
+        machine = _Machine(board, job, elf, h.load_hook(self._cache_dir), self._on_output, self._debugger, unicorn)
         try:
             return machine.run()
         finally:
@@ -95,6 +104,7 @@ class _Machine:
         elf: ElfFile,
         library: Any,
         on_output: Callable[[bytes], None] | None,
+        debugger: GdbServer | None,
         unicorn: Any,
     ) -> None:
         from unicorn import arm_const, unicorn_const
@@ -117,7 +127,8 @@ class _Machine:
         self._exit_code: int | None = None
         self._deadline = 0.0
         self._step_data: dict[int, list[tuple[bytes, ...]]] = {}
-        self._output = Output(on_output)
+        self._on_output = on_output
+        self._output = Output(self._printed)
         self._registers = RegisterFile()
         self._memory = BoardMemory(board)
         self._memory.load(elf)
@@ -132,6 +143,7 @@ class _Machine:
         self._feed = None if job.feed is None else RowFeed(job.feed, self._memory.write_ram)
         self._until = _NEVER if job.stop_symbol is None else elf.address_of(job.stop_symbol) & ~1
         self._engine = self._open()
+        self._debug = None if debugger is None else self._debugged_by(debugger)
         self._prepare_hook()
         self._map()
 
@@ -144,6 +156,12 @@ class _Machine:
         if any(r.base % _PAGE or r.bytes % _PAGE for r in self._board.regions):
             engine.ctl_set_page_size(_SMALL_PAGE)
         return engine
+
+    def _debugged_by(self, server: GdbServer) -> Debugger:
+        def rest(pc: int) -> int:
+            return int(self._library.td_rest_of_block(ctypes.byref(self._state), pc))
+
+        return Debugger(server, self._board, self._engine, self._memory, self._state, self._current_step, rest)
 
     def _prepare_hook(self) -> None:
         state, job = self._state, self._job
@@ -172,7 +190,8 @@ class _Machine:
         state.function_counts = ctypes.cast(self._counts, ctypes.POINTER(ctypes.c_uint64))
         state.function_total, state.region_total = len(starts), len(regions)
         state.regions = ctypes.cast(regions, ctypes.POINTER(h.HookRegion))
-        state.max_instructions, state.beat_every = max(0, job.max_instructions), _BEAT
+        state.max_instructions = max(0, job.max_instructions)
+        state.beat_every = _BEAT if self._debug is None else DEBUGGED_BEAT
         state.stack_limit = job.stack_limit or 0
         state.deny = denied(self._board)
         self._timing = timing_of(self._board)
@@ -213,41 +232,35 @@ class _Machine:
                 )
             if not any(low <= marker < high for low, high in spaces):
                 spaces.append((marker & -_PAGE, (marker & -_PAGE) + _PAGE))
-        for low, high in spaces:
-            for start, end in _without(low, high, self._board.regions):
-                port = h.HookPort(ctypes.pointer(self._state), start, 0)
-                self._keep.append(port)
-                self._checked(
-                    self._uclib.uc_mmio_map(
-                        self._engine._uch,
-                        start,
-                        end - start,
-                        ctypes.cast(self._library.td_port_read, ctypes.c_void_p),
-                        ctypes.byref(port),
-                        ctypes.cast(self._library.td_port_write, ctypes.c_void_p),
-                        ctypes.byref(port),
-                    )
+        for start, end in less(spaces, [(r.base, r.end) for r in self._board.regions]):
+            port = h.HookPort(ctypes.pointer(self._state), start, 0)
+            self._keep.append(port)
+            self._checked(
+                self._uclib.uc_mmio_map(
+                    self._engine._uch,
+                    start,
+                    end - start,
+                    ctypes.cast(self._library.td_port_read, ctypes.c_void_p),
+                    ctypes.byref(port),
+                    ctypes.cast(self._library.td_port_write, ctypes.c_void_p),
+                    ctypes.byref(port),
                 )
-        self._handle = ctypes.c_size_t()
-        self._checked(
-            self._uclib.uc_hook_add(
-                self._engine._uch,
-                ctypes.byref(self._handle),
-                c.UC_HOOK_BLOCK,
-                ctypes.cast(self._block_hook(), ctypes.c_void_p),
-                ctypes.byref(self._state),
-                1,
-                0,
             )
-        )
+        watched = self._job.trace or self._debug is not None
+        self._hook(c.UC_HOOK_BLOCK, self._library.td_on_watched_block if watched else self._library.td_on_block)
+        if self._debug is not None:
+            self._hook(c.UC_HOOK_CODE, self._library.td_on_instruction)
         self._engine.hook_add(c.UC_HOOK_INTR, self._on_interrupt)
         if self._job.feed is not None:
             entry = self._elf.address_of(self._job.feed.function) & ~1
             self._engine.hook_add(c.UC_HOOK_BLOCK, self._on_feed, begin=entry, end=entry)
         self._engine.hook_add(c.UC_HOOK_MEM_INVALID, self._on_bad_access)
 
-    def _block_hook(self) -> Any:
-        return self._library.td_on_watched_block if self._job.trace else self._library.td_on_block
+    def _hook(self, kind: int, function: Any) -> None:
+        """Have a function of the library called, everywhere."""
+        handle = ctypes.c_size_t()
+        where = (ctypes.cast(function, ctypes.c_void_p), ctypes.byref(self._state), 1, 0)
+        self._checked(self._uclib.uc_hook_add(self._engine._uch, ctypes.byref(handle), kind, *where))
 
     def _checked(self, code: int) -> None:
         if code != 0:
@@ -260,9 +273,23 @@ class _Machine:
         self._failure = self._failure or problem
         self._engine.emu_stop()
 
+    def _printed(self, text: bytes) -> None:
+        if self._on_output is not None:
+            self._on_output(text)
+        if self._debug is not None:
+            self._debug.console(text)
+
+    def _is_late(self) -> bool:
+        """The run took longer than it may; a debugger has all the time that it wants."""
+        if self._debug is not None and self._debug.connected:
+            self._deadline = time.monotonic() + self._job.timeout_seconds
+        return time.monotonic() > self._deadline
+
     def _heartbeat(self) -> int:
         try:
-            return int(time.monotonic() > self._deadline)
+            if self._debug is not None:
+                self._debug.look()
+            return int(self._is_late())
         except BaseException as problem:  # KeyboardInterrupt arrives here
             self._guarded(problem)
             return 1
@@ -368,6 +395,9 @@ class _Machine:
             if self._halfword(pc) == _SEMIHOSTING:
                 self._semihost(pc)
                 return
+            if self._debug is not None and self._debug.connected:
+                self._debug.trap(pc)
+                return
             operand = self._halfword(pc) & 0xFF
             stop = Stop("hard-fault", f"bkpt {operand:#04x} with no debugger to stop in", None, pc)
         elif number == _SVC:
@@ -408,7 +438,7 @@ class _Machine:
             self._engine.emu_stop()
             return
         self._engine.reg_write(a.UC_ARM_REG_R0, answer.value)
-        if time.monotonic() > self._deadline:
+        if self._is_late():
             self._end(self._timed_out(pc))
 
     # --- the run --------------------------------------------------------------------------------------------------
@@ -421,7 +451,10 @@ class _Machine:
         self._engine.reg_write(a.UC_ARM_REG_LR, 0xFFFFFFFF)
         started = time.monotonic()
         self._deadline = started + job.timeout_seconds
-        pc = self._go(self._entry)
+        self._engine.reg_write(a.UC_ARM_REG_PC, self._entry | 1)
+        if self._debug is not None:
+            self._debug.begin()
+        pc = self._go(self._pc())
         seconds = time.monotonic() - started
         if self._failure is not None:
             raise self._failure
@@ -440,6 +473,8 @@ class _Machine:
         if self._stop is not None:
             last = self._block_address()
             fault = describe(self._stop, self._functions, self._current_step(), self._register_values(), last)
+        if self._debug is not None:
+            self._debug.ended(fault, self._exit_code or 0)
         reads = prepared.reads() if fault is None else ()
         return RunResult(
             instructions=int(state.instructions),
@@ -473,6 +508,9 @@ class _Machine:
             pc = self._pc()
             if self._failure is not None or self._stop is not None or self._exit_code is not None:
                 return pc
+            if self._debug is not None and self._debug.stood():
+                pc = self._pc()
+                continue
             if self._state.reason != h.RUNNING:
                 self._stop = self._stop_of_hook()
                 return pc
@@ -566,20 +604,6 @@ class _Machine:
         del self._engine
         self._keep.clear()
         self._memory.close()
-
-
-def _without(low: int, high: int, regions: tuple[Region, ...]) -> list[tuple[int, int]]:
-    """`[low, high)` less the regions."""
-    parts, start = [], low
-    for region in sorted(regions, key=lambda r: r.base):
-        if region.end <= low or region.base >= high:
-            continue
-        if region.base > start:
-            parts.append((start, region.base))
-        start = max(start, region.end)
-    if start < high:
-        parts.append((start, high))
-    return parts
 
 
 def _hex(address: int) -> str:

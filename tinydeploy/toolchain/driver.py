@@ -20,6 +20,7 @@ from tinydeploy.toolchain.linker import linker_script, overflow_error
 from tinydeploy.toolchain.types import STACK_BYTES, ArenaPart, Image, image_of
 
 # -ffp-contract: both compilers compute what the source says, without fused multiply-adds, so outputs are the same.
+# -g: a debugger shows lines; it adds to the file and to nothing that is loaded.
 COMMON_FLAGS = (
     "-std=c99",
     "-ffreestanding",
@@ -27,6 +28,7 @@ COMMON_FLAGS = (
     "-fdata-sections",
     "-fno-common",
     "-ffp-contract=off",
+    "-g",
     "-fomit-frame-pointer",
     "-Wall",
     "-Wextra",
@@ -107,13 +109,15 @@ class Driver(ABC):
         def one(numbered: tuple[int, Path]) -> Path:
             number, source = numbered
             own = self.source_flags(source)
-            key = cache.key(source, [*fixed, *own])
+            names, title = _debug_names(source, includes)
+            key = cache.key(source, [*fixed, *own, title])
             found = cache.find(key, source, includes)
             if found is not None:
                 return found
             made = scratch / f"{number}.o"
             dependencies = scratch / f"{number}.d"
-            call = [*self._command, *flags, *own, *(f"-I{folder}" for folder in includes), "-isystem", str(system)]
+            call = [*self._command, *flags, *own, *names]
+            call += [*(f"-I{folder}" for folder in includes), "-isystem", str(system)]
             call += ["-MMD", "-MF", str(dependencies), "-c", str(source), "-o", str(made)]
             done = _run(call)
             if done.returncode != 0:
@@ -145,6 +149,17 @@ class Driver(ABC):
             raise overflow_error(board, words) or BuildError(f"{self.version} does not link the image:\n{_words(done)}")
         if not map_file.is_file():
             map_file.write_text(done.stdout, encoding="utf-8")
+
+
+def _debug_names(source: Path, includes: Sequence[Path]) -> tuple[list[str], str]:
+    """How to have files called in debug information, and what `source` is called then.
+
+    By their names inside the tree, wherever that lies: an object is the same in every folder, so that it can be kept.
+    """
+    roots = {Path.cwd(): ".", firmware_dir(): "firmware", (includes[0] if includes else source.parent): "."}
+    flags = [f"-ffile-prefix-map={folder}={name}" for folder, name in roots.items()]
+    inside = [source.relative_to(folder).as_posix() for folder in roots if source.is_relative_to(folder)]
+    return flags, min(inside, key=len, default=source.name)
 
 
 def _run(call: list[str]) -> subprocess.CompletedProcess[str]:

@@ -207,22 +207,26 @@ def format_option(function: F) -> F:
 def emit(document: Document, format_: str) -> None:
     """Print the document on standard output."""
     out = sys.stdout
+    terminal = out.isatty()
+    colour = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    width = shutil.get_terminal_size().columns if terminal else None
+    out.write(rendered(document, format_, width=width, colour=colour))
+    out.flush()
+
+
+def rendered(document: Document, format_: str, *, width: int | None = None, colour: bool = False) -> str:
+    """The document as text; width and colour are for tables on a terminal."""
     if format_ == "json":
         from tinydeploy.report import json
 
-        text = json.render(document)
-    elif format_ == "md":
+        return json.render(document)
+    if format_ == "md":
         from tinydeploy.report import markdown
 
-        text = markdown.render(document)
-    else:
-        from tinydeploy.report import table
+        return markdown.render(document)
+    from tinydeploy.report import table
 
-        terminal = out.isatty()
-        colour = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-        text = table.render(document, width=shutil.get_terminal_size().columns if terminal else None, colour=colour)
-    out.write(text)
-    out.flush()
+    return table.render(document, width=width, colour=colour)
 
 
 def provenance(options: Mapping[str, Any], tools: Mapping[str, str] | None = None) -> Provenance:

@@ -14,10 +14,11 @@ import click
 
 from tinydeploy import __version__
 from tinydeploy.cli import logs
+from tinydeploy.cli.configuration import with_config
 from tinydeploy.errors import BuildError, TinydeployError, UsageError
 
 # In the order in which people meet them.
-COMMANDS = ("plan", "cost", "build", "run", "emulate", "place", "renode", "doctor", "boards", "ops", "models")
+COMMANDS = ("plan", "cost", "build", "run", "check", "emulate", "place", "renode", "doctor", "boards", "ops", "models")
 
 EXIT_USAGE = 2
 EXIT_BUG = 70
@@ -85,6 +86,7 @@ def cli() -> None:
     """
 
 
+with_config(cli)
 logs.with_verbosity(cli)
 
 

@@ -100,7 +100,8 @@ class CaseVerdict:
 @dataclass(frozen=True)
 class CheckReport:
     """All cases, in order. `config_file` and `baseline_file`: as seen from the working directory; "" for none.
-    `since`: which baseline, in words. `updated`: the baseline was rewritten. `notes`: what else people should know."""
+    `since`: which baseline, in words. `updated`: the baseline was rewritten. `notes`: what else people should know.
+    `tools`: names and versions of what was used."""
 
     cases: tuple[CaseVerdict, ...]
     exit_code: int
@@ -109,6 +110,7 @@ class CheckReport:
     since: str = ""
     updated: bool = False
     notes: tuple[str, ...] = ()
+    tools: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:

@@ -100,12 +100,15 @@ def run_model(
     from tinydeploy.elf import read_elf
     from tinydeploy.emulate import Feed, Job, MemoryWrite, Painted
     from tinydeploy.emulate.layers import LayerReads
+    from tinydeploy.pipeline.guards import guards
 
     model, plan, image, tree = built.planned.model, built.planned.plan, built.image, built.tree
-    arena = read_elf(image.elf).address_of(tree.arena_symbol)
+    elf = read_elf(image.elf)
+    arena = elf.address_of(tree.arena_symbol)
     stack = Painted("stack", image.stack_limit, image.stack_top - image.stack_limit, grows_down=True)
     parts = [Painted(f"arena in {p.region}", arena + p.offset, p.bytes) for p in pieces(plan)]
     painted = (*(parts or [Painted("arena", arena, plan.arena_bytes)]), stack)
+    beside = guards(built.planned.board, elf, painted)
     results: list[RunResult] = []
     outputs: list[Sample] = []
     steps = [(marker_of(model, step), step) for step in executed(plan)]
@@ -126,6 +129,7 @@ def run_model(
             ],
             reads=[(arena + plan.distance(plan.placements[t].offset), model.tensor(t).bytes) for t in model.outputs],
             painted=painted,
+            guards=beside,
             stop_symbol=tree.done_symbol,
             marker_address=MARKER_ADDRESS,
             stack_limit=image.stack_limit,

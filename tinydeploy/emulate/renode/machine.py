@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinydeploy.boards import Board
+from tinydeploy.boards.spans import joined, less
 from tinydeploy.elf import ElfFile, read_elf
 from tinydeploy.emulate.faults import FunctionTable, Stop, describe
 from tinydeploy.emulate.feeding import RowFeed
@@ -64,7 +65,7 @@ class RenodeEmulator:
             return None
         more = [
             f"{kib(end - begin)} at {begin:#010x}"
-            for begin, end in _less(self._memories(), _joined([(r.base, r.end) for r in board.regions]))
+            for begin, end in less(self._memories(), joined([(r.base, r.end) for r in board.regions]))
         ]
         if not more:
             return None
@@ -88,11 +89,11 @@ class RenodeEmulator:
         """`[begin, end)` of what the user's platform maps, joined."""
         assert self._repl is not None
         roots = (self.renode.path.parent, self.renode.path.parent.parent)
-        return _joined([(m.base, m.base + m.bytes) for m in memories(load(self._repl, roots))])
+        return joined([(m.base, m.base + m.bytes) for m in memories(load(self._repl, roots))])
 
     def _mapped(self, board: Board) -> list[tuple[int, int]]:
         """(base, bytes) of the board's memories, as far as the platform has them."""
-        own = _joined([(r.base, r.end) for r in board.regions])
+        own = joined([(r.base, r.end) for r in board.regions])
         if self._repl is None:
             return [(begin, end - begin) for begin, end in own]
         there = self._memories()
@@ -159,7 +160,7 @@ class _Run:
         wanted += [(s.address, s.bytes) for s in self.elf.sections]
         wanted += [(p.base, p.bytes) for p in job.painted] + [(w.address, len(w.data)) for w in job.writes]
         there = [(base, base + size) for base, size in self._mapped]
-        missing = _less(_joined([(base, base + size) for base, size in wanted if size]), there)
+        missing = less(joined([(base, base + size) for base, size in wanted if size]), there)
         # What lies outside the board's memories the emulators tell alike, when it is used.
         missing = [(b, e) for b, e in missing if self.board.region_at(b) is not None]
         if missing:
@@ -363,28 +364,3 @@ def _whole(file: Path, size: int) -> bytes:
     if len(data) != size:
         raise RunError(f"Renode's answer cannot be understood: {file.name} has {len(data)} bytes instead of {size}")
     return data
-
-
-def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The same `[begin, end)`, by rising address, overlaps and neighbours as one."""
-    found: list[tuple[int, int]] = []
-    for begin, end in sorted(spans):
-        if found and begin <= found[-1][1]:
-            found[-1] = (found[-1][0], max(end, found[-1][1]))
-        else:
-            found.append((begin, end))
-    return found
-
-
-def _less(spans: Sequence[tuple[int, int]], taken: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """What of `spans` is not in `taken`; both joined."""
-    found = []
-    for begin, end in spans:
-        for low, high in taken:
-            if low < end and high > begin:
-                if low > begin:
-                    found.append((begin, low))
-                begin = max(begin, high)
-        if begin < end:
-            found.append((begin, end))
-    return found

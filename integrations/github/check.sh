@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs `tinydeploy check` for a workflow: the table in the log, annotations, the job summary, and reports as files.
+# Runs `tinydeploy check` for a workflow: the table in the log, annotations, reports as files. `--format github` writes
+# the job summary, too.
 # Reads PYTHON, and of the action's inputs MODELS, BOARDS and ARGS (one a line), CONFIG and REPORTS.
 # Ends with 0 and tells later steps `exit-code`, so that they can keep the results of a check that failed.
 set -euo pipefail
@@ -17,28 +18,25 @@ arguments=()
 [ -z "$CONFIG" ] || arguments+=("--config=$CONFIG")
 lines --board= "$BOARDS"
 lines "" "$ARGS"
-arguments+=("--report=junit=$REPORTS/junit.xml" "--report=sarif=$REPORTS/tinydeploy.sarif"
-    "--report=json=$REPORTS/check.json" "--report=github=$REPORTS/annotations.txt"
-    "--report=summary=$REPORTS/summary.md" --)
+arguments+=(--format=github "--report=table=$REPORTS/check.txt" "--report=json=$REPORTS/check.json"
+    "--report=junit=$REPORTS/junit.xml" "--report=sarif=$REPORTS/tinydeploy.sarif" --)
 lines "" "$MODELS"
 
 mkdir -p "$REPORTS"
-rm -f "$REPORTS"/{junit.xml,tinydeploy.sarif,check.json,annotations.txt,summary.md}
+rm -f "$REPORTS"/{check.txt,check.json,junit.xml,tinydeploy.sarif}
 
 # Names of a model are in the log: until the token is said, the runner takes none of it for its commands.
 token="$("$PYTHON" -c 'import secrets; print(secrets.token_hex(16))')"
 code=0
 echo "::stop-commands::$token"
-"$PYTHON" -m tinydeploy check "${arguments[@]}" || code=$?
+annotations="$("$PYTHON" -m tinydeploy check "${arguments[@]}")" || code=$?
+[ ! -s "$REPORTS/check.txt" ] || cat "$REPORTS/check.txt"
 printf '\n::%s::\n' "$token"
 
-if [ -s "$REPORTS/annotations.txt" ]; then
-    cat "$REPORTS/annotations.txt"
+if [ -n "$annotations" ]; then
+    printf '%s\n' "$annotations"
 elif [ "$code" != 0 ]; then
     echo "::error title=tinydeploy check::it ended with exit code $code before anything was checked: see the log"
-fi
-if [ -s "$REPORTS/summary.md" ]; then
-    cat "$REPORTS/summary.md" >>"$GITHUB_STEP_SUMMARY"
 fi
 
 echo "exit-code=$code" >>"$GITHUB_OUTPUT"

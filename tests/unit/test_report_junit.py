@@ -128,6 +128,7 @@ def test_where_the_figures_come_from() -> None:
         "tinydeploy": "9.9.9",
         "tool.gcc": "14.2",
         "option.execution": "streamed",
+        "option.boards": "a, b",
         "board": "demo_board",
         "model": "kws",
         "model.sha256": "ab" * 32,

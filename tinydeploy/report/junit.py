@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from typing import Any
 
 from tinydeploy.report.document import Provenance
 from tinydeploy.report.findings import COMPLETES, details, explained, incomplete, visible
@@ -48,7 +49,7 @@ def _properties(report: CheckReport, case: CaseVerdict, where: Provenance) -> di
     found = {
         "tinydeploy": where.tinydeploy,
         **{f"tool.{name}": version for name, version in where.tools.items()},
-        **{f"option.{name}": str(value) for name, value in where.options.items()},
+        **{f"option.{name}": _option(value) for name, value in where.options.items()},
         "board": case.board,
         "model": case.model,
         "model.file": case.model_file,
@@ -58,6 +59,12 @@ def _properties(report: CheckReport, case: CaseVerdict, where: Provenance) -> di
         **{name: str(value) for name, value in case.figures.items()},
     }
     return {name: value for name, value in found.items() if value}
+
+
+def _option(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return ", ".join(str(each) for each in value)
+    return "" if value is None else str(value)
 
 
 def _completes(case: CaseVerdict) -> ET.Element:

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from tinydeploy.batch import Case, LayerFigures, Outcome, ResultCache, key
-from tinydeploy.batch.identity import Identity
 from tinydeploy.batch.key import key_of
-from tinydeploy.batch.material import Material, read_material
+from tinydeploy.batch.material import Material, Shelf
 from tinydeploy.files import prune
 from tinydeploy.pipeline import PlanOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 CASE = Case("digits", "stm32f746", depth="run")
+KEY = "0123456789abcdef" * 4
 OUTCOME = Outcome(
     CASE,
     "differs",
@@ -39,14 +39,14 @@ OUTCOME = Outcome(
     "tflite-micro 1",
     {"toolchain": "gcc 1"},
     1.5,
+    key=KEY,
 )
-KEY = "0123456789abcdef" * 4
 
 
 def test_an_outcome_comes_back_as_it_was(tmp_path: Path) -> None:
     cache = ResultCache(tmp_path)
     assert cache.find(KEY, CASE) is None
-    cache.store(KEY, OUTCOME)
+    cache.store(OUTCOME)
     assert cache.find(KEY, CASE) == replace(OUTCOME, cached=True, seconds=0.0)
     assert cache.find(KEY[::-1], CASE) is None
 
@@ -66,19 +66,24 @@ def test_an_outcome_comes_back_as_it_was(tmp_path: Path) -> None:
 )
 def test_only_facts_are_kept(tmp_path: Path, status: str, kept: bool) -> None:
     cache = ResultCache(tmp_path)
-    cache.store(KEY, replace(OUTCOME, status=status))  # type: ignore[arg-type]
+    cache.store(replace(OUTCOME, status=status))  # type: ignore[arg-type]
     assert (cache.find(KEY, CASE) is not None) == kept
+
+
+def test_an_outcome_without_a_key_is_not_kept(tmp_path: Path) -> None:
+    ResultCache(tmp_path).store(replace(OUTCOME, key=""))
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_what_a_time_limit_ended_is_no_fact(tmp_path: Path) -> None:
     cache = ResultCache(tmp_path)
-    cache.store(KEY, replace(OUTCOME, case=replace(CASE, options=PlanOptions(time_limit=1.0))))
+    cache.store(replace(OUTCOME, case=replace(CASE, options=PlanOptions(time_limit=1.0))))
     assert list(tmp_path.rglob("*")) == []
 
 
 def test_a_damaged_entry_is_none_and_goes(tmp_path: Path) -> None:
     cache = ResultCache(tmp_path)
-    cache.store(KEY, OUTCOME)
+    cache.store(OUTCOME)
     (path,) = tmp_path.rglob("*.json")
     whole = path.read_bytes()
     rng = random.Random(1)
@@ -101,7 +106,7 @@ def test_a_damaged_entry_is_none_and_goes(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_keeps_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     cache = ResultCache(tmp_path / "file")
-    cache.store(KEY, OUTCOME)
+    cache.store(OUTCOME)
     assert cache.find(KEY, CASE) is None
     cache.prune()
 
@@ -110,17 +115,17 @@ def test_a_folder_that_cannot_be_written_keeps_nothing(tmp_path: Path) -> None:
 
 
 def of(case: Case, material: Material | None = None) -> str:
-    return key_of(case, read_material(case) if material is None else material)
+    return key_of(case, Shelf().material(case) if material is None else material)
 
 
 def test_the_key_is_of_all_that_counts_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key, "_toolchain", lambda name: f"gcc 1 {name}")
-    monkeypatch.setattr(key, "_references", lambda: ("tflite-micro 1",))
-    monkeypatch.setattr(key, "_emulator", lambda name: f"{name} 1")
+    monkeypatch.setattr(key, "_references", lambda: "tflite-micro 1")
+    monkeypatch.setattr(key, "_package", lambda name: f"{name} 1")
     given = tmp_path / "a.npy"
     given.write_bytes(b"1")
     case = replace(CASE, inputs=(f"x={given}",))
-    material = read_material(case)
+    material = Shelf().material(case)
     assert material.data is not None
     keys = [of(case)]
     assert of(case) == of(replace(case, timeout_seconds=1.0)) == keys[0]
@@ -143,13 +148,13 @@ def test_the_key_is_of_all_that_counts_and_nothing_else(tmp_path: Path, monkeypa
     keys.append(of(case, replace(material, board=replace(material.board, clock_hz=1))))
     given.write_bytes(b"2")
     keys.append(of(case))
-    monkeypatch.setattr(key, "identity", lambda: Identity("0", "1"))
+    monkeypatch.setattr(key, "identity", lambda: "0 (sources 1)")
     keys.append(of(case))
     monkeypatch.setattr(key, "_toolchain", lambda name: "gcc 2")
     keys.append(of(case))
-    monkeypatch.setattr(key, "_references", lambda: ())
+    monkeypatch.setattr(key, "_references", lambda: "")
     keys.append(of(case))
-    monkeypatch.setattr(key, "_emulator", lambda name: "unicorn 2")
+    monkeypatch.setattr(key, "_package", lambda name: "unicorn 2")
     keys.append(of(case))
     assert len(set(keys)) == len(keys)
 
@@ -157,7 +162,7 @@ def test_the_key_is_of_all_that_counts_and_nothing_else(tmp_path: Path, monkeypa
 def test_a_plan_does_not_hang_on_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     case = replace(CASE, depth="plan")
     before = of(case)
-    for name in ("_toolchain", "_references", "_emulator"):
+    for name in ("_toolchain", "_references"):
         monkeypatch.delattr(key, name)
     assert of(case) == before
 
@@ -180,7 +185,7 @@ while True:
     if found is not None and found != replace(expected(number), cached=True):
         print("wrong", number, found, flush=True)
     if found is None or rng.random() < 0.3:
-        cache.store(key_number(number), expected(number))
+        cache.store(expected(number))
     if rng.random() < 0.02:
         prune(folder, 60_000, spared_seconds=0)
     if rng.random() < 0.02:
@@ -197,7 +202,8 @@ def key_number(number: int) -> str:
 
 def expected(number: int) -> Outcome:
     layers = tuple(LayerFigures(i, "ADD", f"layer {number}", number, i, number * i) for i in range(20))
-    return Outcome(CASE, "ok", "", None, {"arena_bytes": number}, {"arena_bytes": "computed"}, layers)
+    figures, kinds = {"arena_bytes": number}, {"arena_bytes": "computed"}
+    return Outcome(CASE, "ok", "", None, figures, kinds, layers, key=key_number(number))
 
 
 def test_entries_are_whole_and_right_whoever_is_killed(tmp_path: Path) -> None:
@@ -272,7 +278,7 @@ def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
 
 def test_an_entry_that_is_found_counts_as_used(tmp_path: Path) -> None:
     cache = ResultCache(tmp_path)
-    cache.store(KEY, OUTCOME)
+    cache.store(OUTCOME)
     (path,) = tmp_path.rglob("*.json")
     os.utime(path, (0, 0))
     cache.find(KEY, CASE)

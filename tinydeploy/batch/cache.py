@@ -20,8 +20,12 @@ from tinydeploy.files import prune, write_file
 
 KEPT_BYTES = 256 * 1024 * 1024
 
-FACTS = frozenset({"ok", "does-not-fit", "differs", "refused", "failed"})
-"""The statuses that hold for as long as the key does. The others may be gone when one looks again."""
+_FACTS = ("ok", "does-not-fit", "differs", "refused", "failed")
+
+
+def is_fact(outcome: Outcome) -> bool:
+    """Whether it holds for as long as its key does. A crash, a time-out or a missing tool may be gone another time."""
+    return bool(outcome.key) and outcome.status in _FACTS and outcome.case.options.time_limit is None
 
 
 class ResultCache:
@@ -50,11 +54,12 @@ class ResultCache:
             return None
         with contextlib.suppress(OSError):
             os.utime(path)
-        return replace(found, cached=True)
+        return replace(found, cached=True, key=key)
 
-    def store(self, key: str, outcome: Outcome) -> None:
-        """Keep an outcome, if it is a fact."""
-        if outcome.status not in FACTS or outcome.case.options.time_limit is not None:
+    def store(self, outcome: Outcome) -> None:
+        """Keep an outcome by its key, if it is a fact."""
+        key = outcome.key
+        if not is_fact(outcome):
             return
         data = outcome_data(outcome)
         entry = {"key": key, "sha256": _digest(data), "outcome": data}

@@ -12,11 +12,12 @@ import signal
 import sys
 import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import BinaryIO
 
-from tinydeploy.batch.identity import identity
+from tinydeploy.batch.key import key_of
 from tinydeploy.batch.material import Material
 from tinydeploy.batch.measure import measure
 from tinydeploy.batch.processes import end_children
@@ -29,7 +30,7 @@ Asked = tuple[Case, Material]
 
 
 def main() -> None:
-    """Say who this is, then answer each `Asked` with an `Outcome`; all of them pickles."""
+    """Say that it begins, then answer each `Asked` with an `Outcome` that has its key; all of them pickles."""
     folder = Path(sys.argv[1])
     questions = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
@@ -41,10 +42,10 @@ def main() -> None:
     os.environ.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder)))  # the compilers', too
     asked: SimpleQueue[Asked] = SimpleQueue()
     threading.Thread(target=_listen, args=(questions, asked, folder), daemon=True).start()
-    _say(answers, identity())
+    _say(answers, "ready")
     while True:
         case, material = asked.get()
-        _say(answers, measure(case, material))
+        _say(answers, replace(measure(case, material), key=key_of(case, material)))
 
 
 def _say(answers: BinaryIO, value: object) -> None:

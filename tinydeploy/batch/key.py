@@ -4,45 +4,54 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from tinydeploy.batch.identity import identity
 from tinydeploy.batch.material import Material
 from tinydeploy.batch.types import Case
+from tinydeploy.boards import Board
 from tinydeploy.errors import MissingToolError
 
-_SOLVER = "ortools"
 
+def key_of(case: Case, material: Material, versions: Mapping[str, str] | None = None) -> str:
+    """64 hexadecimal digits. `versions`: what `versions_for(case)` is where the case is measured, if not here.
 
-def key_of(case: Case, material: Material) -> str:
-    """64 hexadecimal digits. Of tools, only the versions of those count that a case of this depth goes by.
-
-    The names that the user gave are part of it: messages repeat them.
+    The names that the user gave are part of it, since messages repeat them; the time-out is not.
     """
     asked = asdict(case)
     del asked["timeout_seconds"]
-    parts: dict[str, Any] = {
+    parts = {
         "case": asked,
-        "model": hashlib.sha256(material.data).hexdigest() if material.data is not None else None,
-        "board": repr(material.board),
-        "identity": identity(),
-        "tools": dict(_planning_tools(case.options.solver)),
+        "model": material.data_sha256,
+        "board": _told(material.board),
+        "inputs": [_input(spec) for spec in case.inputs],
+        "versions": dict(versions_for(case) if versions is None else versions),
     }
-    if case.depth != "plan":
-        parts["toolchain"] = _toolchain(case.toolchain)
-    if case.depth == "run":
-        parts["inputs"] = [_input(spec) for spec in case.inputs]
-        parts["emulator"] = _emulator(case.emulator)
-        parts["references"] = _references() if case.verify else None
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _planning_tools(solver: str) -> tuple[tuple[str, str], ...]:
-    return () if solver == "builtin" else ((_SOLVER, _version(_SOLVER)),)
+def versions_for(case: Case) -> Mapping[str, str]:
+    """What a case goes by on this machine, with versions: a plan does not hang on a compiler. Empty: not there."""
+    found = {"tinydeploy": identity()}
+    if case.options.solver != "builtin":
+        found["ortools"] = _package("ortools")
+    if case.depth != "plan":
+        found["toolchain"] = _toolchain(case.toolchain)
+    if case.depth == "run":
+        found["emulator"] = _package(case.emulator)
+    if case.depth == "run" and case.verify:
+        found["references"] = _references()
+    return found
+
+
+@cache
+def _told(board: Board) -> str:
+    """All that its file says."""
+    return repr(board)
 
 
 @cache
@@ -56,24 +65,19 @@ def _toolchain(name: str | None) -> str:
 
 
 @cache
-def _emulator(name: str) -> str:
-    return _version(name)
-
-
-@cache
-def _references() -> tuple[str, ...]:
+def _references() -> str:
     from tinydeploy.verify import find_references
 
     try:
-        return tuple(f"{reference.name} {reference.version}" for reference in find_references())
+        return ", ".join(f"{reference.name} {reference.version}" for reference in find_references())
     except MissingToolError:
-        return ()
+        return ""
 
 
 @cache
-def _version(package: str) -> str:
+def _package(name: str) -> str:
     try:
-        return metadata.version(package)
+        return metadata.version(name)
     except metadata.PackageNotFoundError:
         return ""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 
 from tinydeploy.batch.types import Case
@@ -29,10 +31,27 @@ class Material:
             return load(case.model)
         return parse_model(self.data, name=Path(self.path).stem, path=self.path)
 
+    @cached_property
+    def data_sha256(self) -> str:
+        """Of the model's file; empty for a network."""
+        return "" if self.data is None else sha256(self.data).hexdigest()
 
-def read_material(case: Case) -> Material:
-    """Read the files that `case` names, but for its inputs. Raises `UsageError` and `ModelError` for one that cannot
-    be read."""
-    path = model_path(case.model)
-    data = None if path is None else read_file(path)
-    return Material(find_board(case.board), "" if path is None else str(path), data)
+
+class Shelf:
+    """Reads what cases name, but for their inputs: each board once, and a model once for all cases in a row with it."""
+
+    def __init__(self) -> None:
+        self._boards: dict[str, Board] = {}
+        self._latest: tuple[str, str, bytes | None] | None = None
+
+    def material(self, case: Case) -> Material:
+        """Raises `UsageError` and `ModelError` for a file that cannot be read. From any thread."""
+        board = self._boards.get(case.board)
+        if board is None:
+            board = self._boards[case.board] = find_board(case.board)
+        latest = self._latest
+        if latest is None or latest[0] != case.model:
+            path = model_path(case.model)
+            latest = (case.model, "", None) if path is None else (case.model, str(path), read_file(path))
+            self._latest = latest
+        return Material(board, latest[1], latest[2])

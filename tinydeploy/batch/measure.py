@@ -12,7 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from tinydeploy import pipeline
-from tinydeploy.batch.material import Material, read_material
+from tinydeploy.batch.material import Material, Shelf
 from tinydeploy.batch.types import Case, LayerFigures, Outcome, Status
 from tinydeploy.errors import (
     GateError,
@@ -55,7 +55,7 @@ def measure(case: Case, material: Material | None = None) -> Outcome:
     started = monotonic()
     known = _Known(case)
     try:
-        known.work(read_material(case) if material is None else material)
+        known.work(Shelf().material(case) if material is None else material)
     except TinydeployError as error:
         known.failed(_status(error), error.message, error.hint)
     except Exception as error:

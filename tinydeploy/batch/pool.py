@@ -12,9 +12,8 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from tinydeploy.batch.cache import ResultCache
-from tinydeploy.batch.identity import identity
 from tinydeploy.batch.key import key_of
-from tinydeploy.batch.material import read_material
+from tinydeploy.batch.material import Shelf
 from tinydeploy.batch.measure import refused
 from tinydeploy.batch.types import Case, Outcome
 from tinydeploy.batch.worker import Worker
@@ -84,6 +83,7 @@ class _Crew:
 
     def __init__(self, cases: Sequence[Case], jobs: int, cache: ResultCache | None, folder: Path) -> None:
         self._cache = cache
+        self._shelf = Shelf()
         self._events: SimpleQueue[tuple[int, Outcome | None] | BaseException] = SimpleQueue()
         self._todo: SimpleQueue[tuple[int, Case]] = SimpleQueue()
         for numbered in enumerate(cases):
@@ -125,16 +125,13 @@ class _Crew:
 
     def _outcome(self, case: Case, worker: Worker) -> Outcome:
         try:
-            material = read_material(case)
-            key = key_of(case, material) if self._cache is not None else ""
+            material = self._shelf.material(case)
         except TinydeployError as error:
             return refused(case, error)
         if self._cache is None:
             return worker.answer(case, material)
-        found = self._cache.find(key, case)
-        if found is not None:
-            return found
-        outcome = worker.answer(case, material)
-        if worker.identity == identity():  # else an edit came between
-            self._cache.store(key, outcome)
-        return outcome
+        found = self._cache.find(key_of(case, material), case)
+        if found is None:
+            found = worker.answer(case, material)
+            self._cache.store(found)
+        return found

@@ -8,13 +8,13 @@ from typing import Any
 
 from tinydeploy.batch.types import Case, LayerFigures, Outcome
 
-_LATER = ("case", "seconds", "cached")  # of the one who asks, not of the outcome
+_APART = ("case", "seconds", "cached", "key")  # of the one who asks, or told apart
 
 
 def outcome_data(outcome: Outcome) -> dict[str, Any]:
     """An outcome without its case."""
     data = asdict(outcome)
-    for name in _LATER:
+    for name in _APART:
         del data[name]
     return data
 
@@ -22,7 +22,7 @@ def outcome_data(outcome: Outcome) -> dict[str, Any]:
 def outcome_of(data: Mapping[str, Any], case: Case) -> Outcome:
     """The outcome of `case` from what `outcome_data` made. Raises `TypeError`, `ValueError` or `LookupError` for what
     it did not make."""
-    wanted = {field.name for field in fields(Outcome)} - set(_LATER)
+    wanted = {field.name for field in fields(Outcome)} - set(_APART)
     if set(data) != wanted:
         raise ValueError(f"keys {sorted(set(data) ^ wanted)}")
     return Outcome(

@@ -62,7 +62,8 @@ class Outcome:
     `cycles`, `latency_ms`; absent where the case did not come so far. `kinds`: of what kind each figure is.
     `peak`: what is alive at the peak, (name, bytes), largest first. `message` and `hint`: what went wrong, for people.
     `model_sha256` and `model_name` identify the model's bytes. `bit_exact`: None where nothing was compared;
-    `against`: with what. `seconds`: host time that the work took; `cached`: it was not done anew.
+    `against`: with what. `seconds`: host time that the work took; `cached`: it was not done anew. `key`: the hash of
+    all that this depends on; empty where nothing was measured, or in this process.
     """
 
     case: Case
@@ -81,3 +82,4 @@ class Outcome:
     tools: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     cached: bool = False
+    key: str = ""

@@ -13,7 +13,6 @@ from pathlib import Path
 from time import monotonic
 
 from tinydeploy.batch.child import START
-from tinydeploy.batch.identity import Identity
 from tinydeploy.batch.material import Material
 from tinydeploy.batch.processes import end_tree
 from tinydeploy.batch.types import Case, Outcome
@@ -21,13 +20,10 @@ from tinydeploy.operators.base import printable
 
 
 class Worker:
-    """A process of its own, started with the first case. `folder` is made, and holds all that it leaves behind.
-
-    `identity`: who measures; None before there was a case.
-    """
+    """A process of its own, started with the first case. `folder` is made, and holds all that it leaves behind."""
 
     def __init__(self, folder: Path) -> None:
-        self.identity: Identity | None = None
+        self._ready = False
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.RLock()
@@ -44,8 +40,9 @@ class Worker:
         watch = threading.Timer(case.timeout_seconds or 0, self._end_late, (process, late))
         try:
             assert process.stdin is not None and process.stdout is not None
-            if self.identity is None:
-                self.identity = pickle.load(process.stdout)
+            if not self._ready:
+                pickle.load(process.stdout)
+                self._ready = True
             if case.timeout_seconds is not None:
                 watch.start()
             pickle.dump((case, material), process.stdin)
@@ -63,7 +60,7 @@ class Worker:
                 watch.cancel()
                 watch.join()
             if process.returncode is not None:
-                self.identity = None  # the next process says for itself who it is
+                self._ready = False
 
     def end(self) -> None:
         """End the process and all that it started, whatever it is at. From any thread; what is asked then crashes."""

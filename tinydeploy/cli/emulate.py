@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinydeploy.cli.common import board_option, emit, emulator_version, format_option, progress, provenance
-from tinydeploy.cli.watching import check_trace, save_trace, trace_facts, trace_option
+from tinydeploy.cli.watching import (
+    announce,
+    check_trace,
+    gdb_option,
+    open_server,
+    save_trace,
+    trace_facts,
+    trace_option,
+)
 
 if TYPE_CHECKING:
     from tinydeploy.emulate import Fault, RunResult
@@ -27,8 +35,9 @@ if TYPE_CHECKING:
     help="Host time limit.",
 )
 @trace_option
+@gdb_option
 @format_option
-def command(elf: Path, board: str, timeout: float, trace: Path | None, format_: str) -> None:
+def command(elf: Path, board: str, timeout: float, trace: Path | None, gdb: int | None, format_: str) -> None:
     """Run an ELF of your own: its UART on standard output, then instruction counts by function.
 
     With --format json the UART's text is in the object. The program ends by semihosting (SYS_EXIT). There are no
@@ -58,9 +67,13 @@ def command(elf: Path, board: str, timeout: float, trace: Path | None, format_: 
             stage(None)
             _show(text)
 
-        stage("emulating")
+        server = open_server(gdb)
+        if server is None:
+            stage("emulating")
+        else:
+            announce(server, elf)
         # What the firmware prints is shown as it comes, for it may never end.
-        emulator = UnicornEmulator(on_output=None if format_ == "json" else show)
+        emulator = UnicornEmulator(on_output=None if format_ == "json" else show, debugger=server)
         result = emulator.run(found, Job(elf=elf, timeout_seconds=timeout, trace=trace is not None))
     ended = f"normally, with exit code {result.exit_code}" if result.fault is None else result.fault.message
     if format_ != "json" and result.uart and not result.uart.endswith(b"\n"):

@@ -20,7 +20,15 @@ from tinydeploy.cli.common import (
     provenance,
     toolchain_option,
 )
-from tinydeploy.cli.watching import check_trace, save_trace, trace_facts, trace_option
+from tinydeploy.cli.watching import (
+    announce,
+    check_trace,
+    gdb_option,
+    open_server,
+    save_trace,
+    trace_facts,
+    trace_option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,6 +59,7 @@ if TYPE_CHECKING:
 @plan_options
 @click.option("--output", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Write outputs as .npy.")
 @trace_option
+@gdb_option
 @format_option
 @click.pass_context
 def command(
@@ -66,6 +75,7 @@ def command(
     planning: Mapping[str, Any],
     output: Path | None,
     trace: Path | None,
+    gdb: int | None,
     format_: str,
 ) -> None:
     """Run a model on an emulated board: outputs, exact instruction counts, memory watermarks, bit-exactness.
@@ -80,6 +90,7 @@ def command(
     from tinydeploy.boards import find_board
     from tinydeploy.cli.planning import plan_choices, require_fit
     from tinydeploy.emulate import UnicornEmulator
+    from tinydeploy.errors import UsageError
     from tinydeploy.report.runs import run_document
     from tinydeploy.transform import original_inputs, original_outputs
     from tinydeploy.verify import compare, load_inputs, raise_on_difference, random_inputs
@@ -95,16 +106,21 @@ def command(
         if path is None:
             pipeline.generate_library(planned)  # a network, which has no weights: it refuses
         require_fit(planned, hint="`tinydeploy plan` names the tensors to blame")
-        emulator = UnicornEmulator()
+        server = open_server(gdb)
+        emulator = UnicornEmulator(debugger=server)
         emulator.check(found)
         if output is not None:
             _make_folder(output)
         given = load_inputs(planned.model, inputs) if inputs else random_inputs(planned.model, seed, samples)
+        if server is not None and len(given) > 1:
+            raise UsageError(f"--gdb debugs one run, and {len(given)} samples are {len(given)} runs")
         asked = [original_inputs(read, planned.model, sample) for sample in given]
         answers = _ask_references(path, read, asked, layers) if path and verify else None
         stage("compiling")
         built = pipeline.build_image(planned, Path(folder), toolchain=toolchain)
-        stage("emulating")
+        stage("emulating" if server is None else None)
+        if server is not None:
+            announce(server, built.image.elf, Path(folder))
         ran = pipeline.run_model(built, emulator, given, layers=layers, trace=trace is not None)
         stage("comparing with the reference")
         runs, why_not = _wait(answers, layers)

@@ -1,7 +1,8 @@
-"""What `run` and `emulate` share for watching a run: --trace."""
+"""What `run` and `emulate` share for watching a run: --trace and --gdb."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from tinydeploy.emulate import GdbServer
     from tinydeploy.report.document import Provenance
     from tinydeploy.report.trace import Timeline
 
@@ -24,6 +26,34 @@ def trace_option(function: F) -> F:
         metavar="FILE",
         help="Write a profile by layer and function: .speedscope.json for speedscope, any other .json for Perfetto.",
     )(function)
+
+
+def gdb_option(function: F) -> F:
+    """The option --gdb."""
+    return click.option(
+        "--gdb",
+        type=click.IntRange(0, 65535),
+        default=None,
+        metavar="PORT",
+        help="Wait for GDB on this port of 127.0.0.1 before the first instruction; 0: any free port.",
+    )(function)
+
+
+def open_server(port: int | None) -> GdbServer | None:
+    """Listen before the work, so that a port that is taken costs none of it."""
+    from tinydeploy.emulate import GdbServer
+
+    return None if port is None else GdbServer(port)
+
+
+def announce(server: GdbServer, elf: Path, sources: Path | None = None) -> None:
+    """How to come in, on standard error."""
+    folder = "" if sources is None else f"-d {shlex.quote(str(sources))} "
+    click.echo(
+        f"waiting for a debugger: gdb-multiarch {folder}{shlex.quote(str(elf))} "
+        f"-ex 'target remote 127.0.0.1:{server.port}'",
+        err=True,
+    )
 
 
 def check_trace(path: Path | None) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import cast
+from collections.abc import Callable, Mapping, Sequence
 
 from tinydeploy import __version__
 from tinydeploy.batch import Outcome, Progress, ResultCache, run_cases
@@ -56,8 +55,12 @@ def check(
         entries, notes = before, _differences(before, measured)
         called = since(path) if before else shown
     if stale:
-        what = "dropped from" if update else "nothing checks any more what --update would drop from"
-        notes.append(f"{what} {shown}: {_names(stale)}")
+        told = "entries that nothing checks any more"
+        notes.append(
+            f"dropped from {shown}, {told}: {_names(stale)}"
+            if update
+            else f"{shown} has {told}, and --update drops: {_names(stale)}"
+        )
     cases = tuple(
         judge(target, outcome, entries.get(key), called)
         for target, outcome, key in zip(targets, outcomes, keys, strict=True)
@@ -83,7 +86,7 @@ def _measured(
     """Each target's outcome, in order; whatever ends this ends the processes, too."""
     cases = [target.case for target in targets]
     running = run_cases(cases, jobs=jobs, cache=cache, on_progress=on_progress)
-    with contextlib.closing(cast("Generator[tuple[int, Outcome], None, None]", running)):
+    with contextlib.closing(running):
         found = dict(running)
     return [found[position] for position in range(len(targets))]
 

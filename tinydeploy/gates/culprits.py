@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from difflib import SequenceMatcher
+from collections.abc import Callable, Sequence
+from math import log
 
 from tinydeploy.batch import LayerFigures, Outcome
 from tinydeploy.gates.baseline import Entry
@@ -12,6 +12,7 @@ from tinydeploy.units import count
 
 _SHOWN = 3
 _NAME = 60
+_ALONE = 0.7  # ln 2: two layers without partners count as a pair of which one takes four times as much
 
 
 def culprit(outcome: Outcome, budget: str, entry: Entry | None) -> str:
@@ -31,15 +32,11 @@ def _listed(parts: Sequence[str], joint: str = ", ") -> str:
     return joint.join([*parts[:_SHOWN], *more])
 
 
-def _largest(outcome: Outcome, size: Callable[[LayerFigures], int | None], unit: str) -> str:
-    """The layers with most of something."""
-    sized = sorted(((size(layer) or 0, -layer.index, layer) for layer in outcome.layers), reverse=True, key=_order)
-    total = sum(size for size, _, _ in sized)
-    return _listed([f"{layer_name(layer)} {value:,}{unit} ({value / total:.0%})" for value, _, layer in sized if value])
-
-
-def _order(item: tuple[int, int, LayerFigures]) -> tuple[int, int]:
-    return item[:2]
+def _largest(outcome: Outcome, size: Callable[[LayerFigures], int | None], figure: str, unit: str) -> str:
+    """The layers with most of what makes up a figure, and their shares of it."""
+    whole = outcome.figures.get(figure, 0)
+    sized = sorted(((layer, size(layer) or 0) for layer in outcome.layers), key=lambda item: -item[1])
+    return _listed([f"{layer_name(layer)} {n:,} {unit} ({n / whole:.0%})" for layer, n in sized if n and whole])
 
 
 def _arena(outcome: Outcome, _: Entry | None) -> str:
@@ -50,7 +47,7 @@ def _arena(outcome: Outcome, _: Entry | None) -> str:
 
 
 def _weights(outcome: Outcome, _: Entry | None) -> str:
-    return _largest(outcome, lambda layer: layer.weights_bytes, " B")
+    return _largest(outcome, lambda layer: layer.weights_bytes, "weights_bytes", "B")
 
 
 def _code(outcome: Outcome, _: Entry | None) -> str:
@@ -74,34 +71,57 @@ def _flash(outcome: Outcome, entry: Entry | None) -> str:
 
 
 def _instructions(outcome: Outcome, entry: Entry | None) -> str:
-    grown = list(_grown(outcome, entry)) if entry is not None and entry.layers else []
-    if grown:
-        grown.sort(key=lambda item: -item[0])
-        return _listed([told for _, told in grown])
-    return _largest(outcome, lambda layer: layer.instructions, " instructions")
+    return _listed(_grown(outcome, entry)) or _largest(
+        outcome, lambda layer: layer.instructions, "instructions", "instructions"
+    )
 
 
 def _cycles(outcome: Outcome, entry: Entry | None) -> str:
-    if entry is not None and any(_grown(outcome, entry)):
-        return _instructions(outcome, entry)
-    return _largest(outcome, lambda layer: layer.cycles, " cycles")
+    """The baseline has instructions by layer alone."""
+    return _listed(_grown(outcome, entry)) or _largest(outcome, lambda layer: layer.cycles, "cycles", "cycles")
 
 
-def _grown(outcome: Outcome, entry: Entry | None) -> Iterator[tuple[int, str]]:
-    """Layers with more instructions than in the baseline, by how many. A model may have got other layers: those that
-    it still has are found by the sequence of opcodes."""
+def _grown(outcome: Outcome, entry: Entry | None) -> list[str]:
+    """Layers with more instructions than in the baseline, those first that grew most."""
     now = [layer for layer in outcome.layers if layer.instructions]
-    before = [] if entry is None else list(entry.layers)
-    matcher = SequenceMatcher(None, [opcode for opcode, _ in before], [layer.opcode for layer in now], autojunk=False)
-    for _, first, end, here, stop in matcher.get_opcodes():
-        known = before[first:end] if end - first == stop - here else []
-        for number, layer in enumerate(now[here:stop]):
-            ran = layer.instructions or 0
-            if not known or known[number][0] != layer.opcode:
-                yield ran, f"{layer_name(layer)} is new, {ran:,} instructions"
-            elif ran > known[number][1]:
-                was = known[number][1]
-                yield ran - was, f"{layer_name(layer)} +{ran - was:,} instructions ({count(was)} → {count(ran)})"
+    if entry is None or not entry.layers:
+        return []
+    found = []
+    before = matched(entry.layers, [(layer.opcode, layer.instructions or 0) for layer in now])
+    for layer, was in zip(now, before, strict=True):
+        ran = layer.instructions or 0
+        if was is None:
+            found.append((ran, f"{layer_name(layer)} is new, {ran:,} instructions"))
+        elif ran > was:
+            told = f"{layer_name(layer)} +{ran - was:,} instructions ({count(was)} → {count(ran)})"
+            found.append((ran - was, told))
+    return [told for _, told in sorted(found, key=lambda item: -item[0])]
+
+
+def matched(before: Sequence[tuple[str, int]], now: Sequence[tuple[str, int]]) -> list[int | None]:
+    """For each layer of `now`, what it took before; None for one that is new. Layers are (opcode, instructions).
+
+    A model may have lost layers and got others: of all ways to pair layers of one opcode in order, the one in which
+    pairs are nearest to each other, |ln(now / before)|, where a layer without a partner counts as `_ALONE`.
+    """
+    # costs[i][j]: of the best way for the first i layers before and the first j now
+    costs = [[_ALONE * (i + j) for j in range(len(now) + 1)] for i in range(len(before) + 1)]
+    for i, (opcode, was) in enumerate(before, 1):
+        for j, (same, ran) in enumerate(now, 1):
+            alone = min(costs[i - 1][j], costs[i][j - 1]) + _ALONE
+            paired = costs[i - 1][j - 1] + abs(log(ran / was)) if same == opcode and was and ran else alone
+            costs[i][j] = min(alone, paired)
+    found: list[int | None] = [None] * len(now)
+    i, j = len(before), len(now)
+    while i and j:
+        if costs[i][j] == costs[i - 1][j] + _ALONE:
+            i -= 1
+        elif costs[i][j] == costs[i][j - 1] + _ALONE:
+            j -= 1
+        else:
+            i, j = i - 1, j - 1
+            found[j] = before[i][1]
+    return found
 
 
 def _slow(outcome: Outcome, _: Entry | None) -> str:

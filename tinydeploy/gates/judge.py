@@ -32,7 +32,7 @@ def judge(target: Target, outcome: Outcome, entry: Entry | None, since: str) -> 
         _fits(outcome),
         *figure_budgets(limits, outcome, entry, since),
         *_holding(limits.budgets.values(), outcome),
-        *growths(limits, outcome, entry, since, f"{target.model} on {target.board}"),
+        *growths(limits, outcome, entry, since),
     )
     return CaseVerdict(
         model=target.model,

@@ -57,18 +57,18 @@ def figure_budgets(limits: Limits, outcome: Outcome, entry: Entry | None, since:
             yield _budget(budget, _look(outcome, name, entry, figure), outcome, entry, since)
 
 
-def growths(limits: Limits, outcome: Outcome, entry: Entry | None, since: str, case: str) -> Iterator[Verdict]:
-    """A verdict for each growth that is limited. `case`: what people call the case."""
+def growths(limits: Limits, outcome: Outcome, entry: Entry | None, since: str) -> Iterator[Verdict]:
+    """A verdict for each growth that is limited; arguments as above."""
     for name, figure in _FIGURES.items():
         growth = limits.growths.get(name)
         if growth is not None and growth.limited:
             seen = _look(outcome, name, entry, figure)
             if entry is None:
-                missing = f"{since or 'the baseline'} has no entry for {case}"
+                missing = f"{since} has no entry for this case"
             else:
-                missing = f"{since} has no {name} for {case}" if seen.baseline is None else ""
+                missing = f"{since} has none for this case" if seen.baseline is None else ""
             if missing and not seen.why_not:
-                seen = replace(seen, why_not=f"{missing}: `tinydeploy check --update` adds it")
+                seen = replace(seen, why_not=f"{missing}: --update adds it")
             yield _growth(growth, seen, outcome, entry, since)
 
 

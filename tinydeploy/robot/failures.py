@@ -14,6 +14,7 @@ from tinydeploy.pipeline import PlanOptions
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_ACRONYMS = ("sram", "uart")
 _OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)")
 _ARGUMENTS = frozenset({field.name for field in fields(PlanOptions)} | {"board", "layers", "toolchain"})
 
@@ -30,7 +31,10 @@ class KeywordError(AssertionError):
 
 
 def keyword(function: Callable[P, R]) -> Callable[P, R]:
-    """Errors of tinydeploy become failures; what else is raised is a bug and shows its name."""
+    """A keyword: errors of tinydeploy become failures, and its name in a suite is the function's, in words.
+
+    What else is raised is a bug, and shows its name.
+    """
 
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -39,6 +43,9 @@ def keyword(function: Callable[P, R]) -> Callable[P, R]:
         except TinydeployError as error:
             raise KeywordError(words(error), error) from error
 
+    if not function.__name__.startswith("_"):
+        words_of_name = (w.upper() if w in _ACRONYMS else w.capitalize() for w in function.__name__.split("_"))
+        vars(wrapped)["robot_name"] = " ".join(words_of_name)  # as Robot Framework's own decorator does
     return wrapped
 
 

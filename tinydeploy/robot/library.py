@@ -450,7 +450,7 @@ class Deploy:
         slow = [(op, slow_kernel(model, op, core)) for op in model.operators]
         told = [f"{layer_name(model, op.index)}: {why}" for op, why in slow if why]
         if told:
-            raise KeywordError(f"{len(told)} layers of {result.subject} use slow kernels: {'; '.join(told)}")
+            raise KeywordError(f"slow kernels in {len(told)} layer(s) of {result.subject}: {'; '.join(told)}")
 
     # checks of what it did
 
@@ -499,7 +499,7 @@ class Deploy:
         found = self._output(output, sample)
         difference = first_difference(found, expected_values(expected, found))
         if difference:
-            raise KeywordError(f"the output of {self._model().subject} is another: {difference}")
+            raise KeywordError(f"another output of {self._model().subject}: {difference}")
 
     @keyword
     def faults_should_be_none(self) -> None:

@@ -1,0 +1,1 @@
+"""The keywords for Robot Framework, in suites as firmware teams write them. Limits come in as variables."""

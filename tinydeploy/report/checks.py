@@ -95,10 +95,9 @@ def _table(report: CheckReport) -> Table:
         for case in report.cases
     )
     marked = frozenset(position for position, case in enumerate(report.cases) if not case.passed)
-    note = (
-        "behind a figure: what changed since the baseline; ~ estimated" if any(c.baseline for c in report.cases) else ""
-    )
-    return Table("", columns, rows, marked, note or "~ estimated")
+    notes = ["in brackets: what changed since the baseline"] if any(case.baseline for case in report.cases) else []
+    notes += ["~ is an estimate"] if any("~" in cell for row in rows for cell in row[2:]) else []
+    return Table("", columns, rows, marked, "; ".join(notes))
 
 
 def _cell(case: CaseVerdict, figure: str) -> str:

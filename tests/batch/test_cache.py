@@ -141,7 +141,8 @@ def test_the_key_is_of_all_that_counts_and_nothing_else(tmp_path: Path, monkeypa
         {"seed": 1},
         {"verify": False},
         {"toolchain": "zig"},
-        {"emulator": "renode"},
+        {"emulator": "qemu"},
+        {"renode": "/somewhere"},
     ):
         keys.append(of(replace(case, **change)))  # type: ignore[arg-type]
     keys.append(of(case, replace(material, data=material.data + b"\0")))

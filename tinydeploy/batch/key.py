@@ -42,7 +42,7 @@ def versions_for(case: Case) -> Mapping[str, str]:
     if case.depth != "plan":
         found["toolchain"] = _toolchain(case.toolchain)
     if case.depth == "run":
-        found["emulator"] = _package(case.emulator)
+        found["emulator"] = emulator_version(case.emulator, case.renode)
     if case.depth == "run" and case.verify:
         found["references"] = _references()
     return found
@@ -60,6 +60,19 @@ def _toolchain(name: str | None) -> str:
 
     try:
         return find_toolchain(name).version
+    except MissingToolError:
+        return ""
+
+
+@cache
+def emulator_version(name: str, renode: str | None) -> str:
+    """The version of an emulator, empty where it is missing; `renode` as in `find_renode`."""
+    if name != "renode":
+        return _package(name)
+    from tinydeploy.emulate.renode.install import find_renode
+
+    try:
+        return find_renode(renode).version
     except MissingToolError:
         return ""
 

@@ -6,12 +6,12 @@ import tempfile
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from tinydeploy import pipeline
+from tinydeploy.batch.key import emulator_version
 from tinydeploy.batch.material import Material, Shelf
 from tinydeploy.batch.types import Case, LayerFigures, Outcome, Status
 from tinydeploy.errors import (
@@ -181,7 +181,7 @@ class _Known:
         self._built(built)
         ran = pipeline.run_model(built, emulator, given)
         self._ran(ran, material)
-        self._uses(emulator=_emulator_version(emulator.name))
+        self._uses(emulator=f"{emulator.name} {emulator_version(case.emulator, case.renode)}")
         if not case.verify:
             return
         assert material.data is not None  # a network came to its end before
@@ -217,15 +217,15 @@ class _Known:
 
 
 def _emulator(case: Case, material: Material) -> Emulator:
+    if case.emulator == "renode":
+        from tinydeploy.emulate.renode.install import find_renode
+        from tinydeploy.emulate.renode.machine import RenodeEmulator
+
+        renode = RenodeEmulator(find_renode(case.renode))
+        renode.check(material.board)
+        return renode
     from tinydeploy.emulate import UnicornEmulator
 
-    emulator = UnicornEmulator()
-    emulator.check(material.board)
-    return emulator
-
-
-def _emulator_version(name: str) -> str:
-    try:
-        return f"{name} {metadata.version(name)}"
-    except metadata.PackageNotFoundError:
-        return name
+    unicorn = UnicornEmulator()
+    unicorn.check(material.board)
+    return unicorn

@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -45,7 +45,7 @@ def run_cases(
     jobs: int | None = None,
     cache: ResultCache | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-) -> Iterator[tuple[int, Outcome]]:
+) -> Generator[tuple[int, Outcome], None, None]:
     """Measure all cases, up to `jobs` of them at once; yield each one's position and outcome as soon as it is known.
 
     Each case has exactly one outcome: also one that takes longer than its `timeout_seconds`, or whose process dies.

@@ -22,6 +22,7 @@ class Case:
 
     `model` and `board` are what a user types (a path or a shipped name; an id, an alias or a board file). `inputs`: as
     `--input`; without them `samples` made-up ones from `seed`. `timeout_seconds`: of the host, for all of the case.
+    `emulator`: `unicorn`, or `renode`, which is then the one that `renode` names (as `--renode`), or on PATH.
     """
 
     model: str
@@ -35,6 +36,7 @@ class Case:
     toolchain: str | None = None
     emulator: str = "unicorn"
     timeout_seconds: float | None = None
+    renode: str | None = None
 
 
 @dataclass(frozen=True)

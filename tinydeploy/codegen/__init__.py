@@ -1,7 +1,7 @@
 """From a model and its plan to C: constant tables, the program of steps, and an API that documents itself.
 
-`emit` (`program.py`) says what a library does, `generate` writes it, `board_example` puts a program around it that prints
-on a board's UART.
+`emit` (`program.py`) says what a library does, `generate` writes it, `board_example` puts a program around it that
+prints on a board's UART.
 """
 
 from tinydeploy.codegen.board_example import DONE_LINE, board_example

@@ -58,7 +58,7 @@ def export_project(
     not fit, `UsageError` for a board that Renode cannot have, `RunError` when the image fails, `MissingToolError`
     without a compiler.
     """
-    from tinydeploy.emulate.renode.platform import has_cycle_counter, make_platform
+    from tinydeploy.emulate.renode.platform import has_cycle_counter, make_platform, without_helium
     from tinydeploy.emulate.renode.readme import project_readme
     from tinydeploy.emulate.renode.script import (
         MACHINE_FILE,
@@ -83,7 +83,8 @@ def export_project(
         cycle_counter=has_cycle_counter(board),
     )
     try:
-        built = build_image(planned, folder / "firmware", toolchain=toolchain, markers=False, tree=tree)
+        fit_for_renode = replace(planned, board=without_helium(board), left=without_helium(planned.memory))
+        built = build_image(fit_for_renode, folder / "firmware", toolchain=toolchain, markers=False, tree=tree)
     except DoesNotLinkError as error:
         stored = sum(len(data) for data in given.values())
         raise DoesNotLinkError(
@@ -103,7 +104,7 @@ def export_project(
         seconds = max(_LEAST_SECONDS, _TIMES * seen.instructions / (platform.mips * 1e6))
     files = {
         PLATFORM_FILE: platform.repl,
-        MACHINE_FILE: machine_script(board, platform, tree.name, elf.name),
+        MACHINE_FILE: machine_script(board, tree.name, elf.name),
         RUN_FILE: run_script(board, platform, tree.name),
         TEST_FILE: robot_test(board, platform, tree.name, checked, seconds=seconds),
         "README.md": project_readme(board, platform, tree.name, elf.name, project.lines or checked),

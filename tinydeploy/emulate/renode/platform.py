@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinydeploy.boards import Board, RegionKind, Uart
 from tinydeploy.emulate.renode.parts import Part, Stub, part_of
@@ -81,6 +81,12 @@ def make_platform(board: Board, *, marker_address: int | None = None, stubs: boo
 def has_cycle_counter(board: Board) -> bool:
     """Whether the core has DWT CYCCNT."""
     return board.core.name not in _WITHOUT_DWT
+
+
+def without_helium(board: Board) -> Board:
+    """The board that an image must be compiled for to run in Renode 1.16: its cores with Helium do not have the
+    extension's 64-bit shifts (ASRL, LSLL), and take a UsageFault. Any other board is the same."""
+    return replace(board, core=replace(board.core, mve=False)) if board.core.mve else board
 
 
 def peripheral_name(text: str) -> str:
@@ -193,6 +199,8 @@ def _notes(board: Board, part: Part, stubs: bool) -> Iterator[str]:
         yield "Renode's cortex-m4 has a floating-point unit, the board's has none."
     elif "sp" in core.fpu:
         yield f"Renode's {core.name} also computes double precision in hardware."
+    if core.mve:
+        yield f"Renode's {core.name} lacks Helium's 64-bit shifts (ASRL, LSLL): build images for it without Helium."
     if any(r.kind is RegionKind.FLASH for r in board.regions):
         yield "Flash is plain memory to Renode: a program that writes to it is not stopped."
     if core.name in ("cortex-m0", "cortex-m0plus"):
@@ -200,7 +208,7 @@ def _notes(board: Board, part: Part, stubs: bool) -> Iterator[str]:
     if board.uart is None:
         yield "The board file names no UART, so there is none."
     elif board.uart.model == "sam_sercom":
-        yield "Renode's SERCOM has no control registers: it warns of writes to CTRLA and CTRLB, and sends all the same."
+        yield "Renode's SERCOM has no control registers: it warns of writes to them, and sends all the same."
     if stubs and part.stubs:
         names = ", ".join(s.name for s in part.stubs)
         yield f"Only stubs, which remember and say that they are ready: {names}. No clock changes its frequency."

@@ -18,7 +18,8 @@ A neural network on an emulated board, for [Renode](https://renode.io) 1.15 or n
     renode --disable-gui --console run.resc      # the UART's lines in the log
     renode-test test.robot                       # passes when the image prints what it should
 
-Run them in this folder. From elsewhere, Renode wants spaces in a path escaped: `renode -e 'include @/my\\ folder/run.resc'`.
+Renode cannot open a file below a folder with spaces by its command line; `renode -e 'include @/my\\ folder/run.resc'`
+does. The test runs from anywhere.
 
 | file | what it is |
 |---|---|

@@ -31,7 +31,7 @@ $bin?=$ORIGIN/{elf}
 
 mach create $name
 machine LoadPlatformDescription $repl
-{quiet}
+
 macro reset
 \"\"\"
     sysbus LoadELF $bin
@@ -89,18 +89,14 @@ def path_token(path: str) -> str:
     return "@" + path.replace(" ", "\\ ")
 
 
-def machine_script(board: Board, platform: Platform, name: str, elf: str) -> str:
+def machine_script(board: Board, name: str, elf: str) -> str:
     """Creates the machine, loads the platform and the ELF beside the script. `name` is a C identifier, `elf` a file's
     name without a folder. Raises `UsageError` for others."""
-    quiet = ""
-    if board.uart is not None and board.uart.model == "sam_sercom":
-        quiet = f"logLevel 3 sysbus.{platform.uart}  # the model has no control registers, and says so at each write\n"
     return _MACHINE.format(
         name=_checked(name, _NAME),
         board=plain(board.name),
         platform=PLATFORM_FILE,
         elf=_checked(elf, _FILE),
-        quiet=quiet,
         vectors=board.flash.base,
     )
 

@@ -167,3 +167,33 @@ def test_what_a_model_is_called_commands_nothing(tmp_path: Path) -> None:
     ran, _ = check(tmp_path, log=evil)
     assert ran.log.count(evil) == 2  # standard error, and the table
     assert heard(ran.log) == ["::error title=t::annotated"]
+
+
+def test_everything_for_real(tmp_path: Path) -> None:
+    """Installed from this checkout into an environment of its own; a budget that is kept, and one that is not."""
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    shutil.copy(ROOT / "models" / "kws.tflite", workspace)
+    environment = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": ""}
+    inputs = {"models": "kws.tflite", "boards": "stm32f746\nstm32l4r5", "extras": ""}
+
+    kept = CompositeAction(ACTION).run(tmp_path, {**inputs, "args": "--depth=plan\n--budget=arena=64K"}, environment)
+    assert kept.exit_code == 0, kept.log
+    assert kept.outputs["findings"] == "0"
+    assert "kws.tflite" in kept.summary
+    restored = kept.used[1][1]
+    assert (Path(restored["path"]) / "results").is_dir()
+    assert re.fullmatch(r"tinydeploy-\w+-\w+-[0-9a-f]{16}-", restored["restore-keys"])
+
+    # the environment is there already: `install` gives what the first run gave
+    installed = {"python": str(tmp_path / "temp" / "tinydeploy" / "bin" / "python"), "cache": "/cache", "key": "key"}
+    action = CompositeAction(ACTION, {"Install tinydeploy": installed})
+    missed = action.run(tmp_path, {**inputs, "args": "--depth=plan\n--budget=arena=1K"}, environment)
+    assert missed.exit_code == 1, missed.log
+    assert missed.outputs["findings"] == "2"
+    annotations = heard(missed.log)
+    assert [line.split(",title=")[0] for line in annotations] == ["::error file=kws.tflite"] * 2
+    assert all("over its budget of 1,024 B" in line for line in annotations)
+    assert "over its budget of 1,024 B" in missed.summary
+    for name, start in (("junit", "<?xml"), ("sarif", "{"), ("json", "{")):
+        assert (workspace / missed.outputs[name]).read_text("utf-8").startswith(start)

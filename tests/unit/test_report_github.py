@@ -49,8 +49,7 @@ def test_each_finding_is_an_error_at_its_place() -> None:
         ("notice", None, None, "tinydeploy check"),
     ]
     assert told[0][2] == (
-        "arena 70.0 KiB, budget 64.0 KiB: 6.0 KiB over\nresponsible: layer 3 CONV_2D\n"
-        "budget: fw/tinydeploy.toml, line 7"
+        "arena 70.0 KiB, budget 64.0 KiB: 6.0 KiB over\nlayer 3 CONV_2D\nbudget: fw/tinydeploy.toml:7"
     )
     assert told[3][2] == "it does not fit: SRAM is too small by 3.0 KiB\na larger board"
     assert told[-1][2] == "one note"

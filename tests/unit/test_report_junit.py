@@ -117,8 +117,7 @@ def test_a_failure_says_all_that_is_known() -> None:
     [failure] = parsed(REPORT)[1].findall("testcase[@name='arena']/failure")
     assert failure.attrib == {"type": "exceeded", "message": "arena 70.0 KiB, budget 64.0 KiB: 6.0 KiB over"}
     assert failure.text == (
-        "arena 70.0 KiB, budget 64.0 KiB: 6.0 KiB over\nresponsible: layer 3 CONV_2D\n"
-        "budget: fw/tinydeploy.toml, line 7"
+        "arena 70.0 KiB, budget 64.0 KiB: 6.0 KiB over\nlayer 3 CONV_2D\nbudget: fw/tinydeploy.toml:7"
     )
 
 

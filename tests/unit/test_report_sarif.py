@@ -87,7 +87,7 @@ def test_a_result_names_the_line_of_its_budget() -> None:
     }
     assert result["message"]["text"] == (
         "models/vww.tflite on demo_board: arena 70.0 KiB, budget 64.0 KiB: 6.0 KiB over\n"
-        "responsible: layer 3 CONV_2D\nbudget: fw/tinydeploy.toml, line 7"
+        "layer 3 CONV_2D\nbudget: fw/tinydeploy.toml:7"
     )
 
 

@@ -65,9 +65,9 @@ def findings(report: CheckReport) -> tuple[Finding, ...]:
 
 def details(verdict: Verdict) -> list[str]:
     """What a message leaves out, a line each."""
-    lines = [f"responsible: {verdict.culprit}"] if verdict.culprit and verdict.culprit not in verdict.message else []
+    lines = [verdict.culprit] if verdict.culprit and verdict.culprit not in verdict.message else []
     if verdict.file:
-        lines.append(f"budget: {verdict.file}" + (f", line {verdict.line}" if verdict.line is not None else ""))
+        lines.append(f"budget: {verdict.file}" + (f":{verdict.line}" if verdict.line is not None else ""))
     return lines
 
 

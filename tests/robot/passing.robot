@@ -37,7 +37,7 @@ An Image
     File Should Exist    ${built.elf}
     File Should Exist    ${built.folder}/digits.h
     Should Start With    ${built.elf}    ${OUTPUT DIR}
-    Should Match Regexp    ${built.arena_address}    ^0x200[0-9a-f]{5}$
+    Should Match Regexp    at ${built.arena_address}    ^at 0x200[0-9a-f]{5}$
     ${done}=    Get Symbol Address    digits_done
     Should Be Equal    ${done}    ${built.done_address}
     ${again}=    Build Model    folder=${OUTPUT DIR}/here

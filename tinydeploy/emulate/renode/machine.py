@@ -113,10 +113,10 @@ class _Run:
     def run(self) -> RunResult:
         """From an empty folder to the result."""
         emulator, board, job = self.emulator, self.board, self.job
-        vectors, _, _ = find_vectors(board, self.elf, self.memory)
+        vectors, stack_top, _ = find_vectors(board, self.elf, self.memory)
         prepared = Prepared(job, self.memory)
         self._mapped = emulator._mapped(board)
-        self._require_memory()
+        self._require_memory(stack_top)
         flash = [(b, b.data[:]) for b in self.memory.blocks if not b.writable]
         self._functions = FunctionTable(self.elf)
         with tempfile.TemporaryDirectory(prefix="tinydeploy-renode-", ignore_cleanup_errors=True) as name:
@@ -152,10 +152,10 @@ class _Run:
             step_data=step_data,
         )
 
-    def _require_memory(self) -> None:
+    def _require_memory(self, stack_top: int) -> None:
         """On a platform of the user's: all that the image and the job speak of is there."""
         job = self.job
-        wanted = [(s.physical, len(s.data)) for s in self.elf.segments if s.data]
+        wanted = [(s.physical, len(s.data)) for s in self.elf.segments if s.data] + [(stack_top - 4, 4)]
         wanted += [(s.virtual, s.memory_bytes) for s in self.elf.segments]
         wanted += [(s.address, s.bytes) for s in self.elf.sections]
         wanted += [(p.base, p.bytes) for p in job.painted] + [(w.address, len(w.data)) for w in job.writes]

@@ -4,6 +4,7 @@
 # Reads PYTHON, and of the action's inputs MODELS, BOARDS and ARGS (one a line), CONFIG and REPORTS.
 # Ends with 0 and tells later steps `exit-code`, so that they can keep the results of a check that failed.
 set -euo pipefail
+exec 2>&1 # in one stream, so that the runner sees all of it in order
 
 # One argument for each line that is not empty: nothing is split or expanded, whatever is in it.
 lines() {

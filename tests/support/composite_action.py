@@ -76,12 +76,12 @@ class CompositeAction:
                     },
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
+                    stderr=subprocess.PIPE,
                     text=True,
                     encoding="utf-8",
                     check=False,
                 )
-                ran.log += done.stdout
+                ran.log += done.stdout + done.stderr  # two streams, read in whatever order: as bad as it can be
                 ran.summary += files["GITHUB_STEP_SUMMARY"].read_text("utf-8")
                 ran.exit_code = ran.exit_code or done.returncode
                 lines = files["GITHUB_OUTPUT"].read_text("utf-8").splitlines()

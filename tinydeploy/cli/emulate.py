@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinydeploy.cli.common import board_option, emit, emulator_version, format_option, progress, provenance
+from tinydeploy.cli.common import board_option, emit, format_option, progress, provenance
+from tinydeploy.cli.emulators import EmulatorChoice, emulator_options, make_emulator
 from tinydeploy.cli.watching import (
     announce,
     check_trace,
@@ -23,36 +24,63 @@ if TYPE_CHECKING:
     from tinydeploy.emulate import Fault, RunResult
 
 
+TIMEOUT = 120.0
+
+
 @click.command("emulate", short_help="Run any ELF on an emulated board.")
 @click.argument("elf", metavar="ELF", type=click.Path(path_type=Path))
 @board_option
 @click.option(
     "--timeout",
     type=click.FloatRange(0.1),
-    default=120.0,
+    default=TIMEOUT,
     show_default=True,
     metavar="SECONDS",
     help="Host time limit.",
 )
+@emulator_options
 @trace_option
 @gdb_option
 @format_option
-def command(elf: Path, board: str, timeout: float, trace: Path | None, gdb: int | None, format_: str) -> None:
+def command(
+    elf: Path,
+    board: str,
+    timeout: float,
+    choice: EmulatorChoice,
+    trace: Path | None,
+    gdb: int | None,
+    format_: str,
+) -> None:
     """Run an ELF of your own: its UART on standard output, then instruction counts by function.
 
-    With --format json the UART's text is in the object. The program ends by semihosting (SYS_EXIT). There are no
-    interrupts: what waits for one, such as HAL_Delay for SysTick, runs into --timeout. Ends with code 5 after a
-    fault, an overflow or a time-out, and when the program itself ends with another code than 0.
+    With --format json the UART's text is in the object. The program ends by semihosting (SYS_EXIT). The embedded
+    emulator has no interrupts: what waits for one, such as HAL_Delay for SysTick, runs into --timeout; Renode has
+    them. Ends with code 5 after a fault, an overflow or a time-out, and when the program itself ends with another code
+    than 0.
 
     \b
     Example:
       tinydeploy emulate firmware.elf --board stm32f746
     """
+    emulate_firmware(elf, board, choice, timeout=timeout, trace=trace, gdb=gdb, format_=format_)
+
+
+def emulate_firmware(
+    elf: Path,
+    board: str,
+    choice: EmulatorChoice,
+    *,
+    timeout: float = TIMEOUT,
+    trace: Path | None,
+    gdb: int | None,
+    format_: str,
+) -> None:
+    """Run it, print what it prints and the report; raises `RunError` for a bad end."""
     import hashlib
 
     check_trace(trace)
     from tinydeploy.boards import find_board
-    from tinydeploy.emulate import Job, UnicornEmulator
+    from tinydeploy.emulate import Job
     from tinydeploy.errors import RunError, UsageError
     from tinydeploy.report.emulations import EmulationFacts, Peripheral, emulation_document
 
@@ -68,18 +96,20 @@ def command(elf: Path, board: str, timeout: float, trace: Path | None, gdb: int 
             _show(text)
 
         server = open_server(gdb)
+        # What the firmware prints is shown as it comes, for it may never end.
+        chosen = make_emulator(
+            choice, found, on_output=None if format_ == "json" else show, debugger=server, trace=trace is not None
+        )
         if server is None:
             stage("emulating")
         else:
             announce(server, elf)
-        # What the firmware prints is shown as it comes, for it may never end.
-        emulator = UnicornEmulator(on_output=None if format_ == "json" else show, debugger=server)
-        result = emulator.run(found, Job(elf=elf, timeout_seconds=timeout, trace=trace is not None))
+        result = chosen.emulator.run(found, Job(elf=elf, timeout_seconds=timeout, trace=trace is not None))
     ended = f"normally, with exit code {result.exit_code}" if result.fault is None else result.fault.message
     if format_ != "json" and result.uart and not result.uart.endswith(b"\n"):
         _show(b"\n")
     digest = hashlib.sha256(content).hexdigest()
-    told = provenance({"timeout": timeout}, {"emulator": emulator_version(emulator.name)})
+    told = provenance({"timeout": timeout}, {"emulator": chosen.version})
     if trace is not None:
         from tinydeploy.pipeline import timeline_of
 
@@ -101,7 +131,7 @@ def command(elf: Path, board: str, timeout: float, trace: Path | None, gdb: int 
     )
     emit(emulation_document(found, facts, told), format_)
     if result.fault is not None:
-        raise RunError(f"{elf}: {result.fault.message}", hint=_hint(result))
+        raise RunError(f"{elf}: {result.fault.message}", hint=_hint(result, chosen.emulator.name))
     if result.exit_code:
         raise RunError(f"{elf}: the program ended with exit code {result.exit_code}")
 
@@ -111,7 +141,7 @@ def _show(text: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def _hint(result: RunResult) -> str | None:
+def _hint(result: RunResult, emulator: str) -> str | None:
     """What to do about a program that waits for what cannot come."""
     fault = result.fault
     if fault is None or fault.kind not in ("time-out", "no-exit"):
@@ -122,6 +152,8 @@ def _hint(result: RunResult) -> str | None:
             f"it enabled interrupts ({names}), and this emulator delivers none: wait by polling instead "
             "(SysTick's COUNTFLAG, the DWT's CYCCNT)"
         )
+    if emulator != "unicorn" and fault.function is not None and fault.function.endswith("_Handler"):
+        return f"an exception came that the program does not handle: it stays in {fault.function}"
     return "a program ends by semihosting: SYS_EXIT, as exit() of newlib's rdimon.specs does"
 
 

@@ -10,16 +10,16 @@ import click
 from click.core import ParameterSource
 
 from tinydeploy.cli.common import (
+    ModelType,
     board_option,
     emit,
-    emulator_version,
     format_option,
-    model_argument,
     plan_options,
     progress,
     provenance,
     toolchain_option,
 )
+from tinydeploy.cli.emulators import EmulatorChoice, emulator_options, make_emulator
 from tinydeploy.cli.watching import (
     announce,
     check_trace,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 @click.command("run", short_help="Run and verify on an emulated board.")
-@model_argument
+@click.argument("model", metavar="MODEL", required=False, type=ModelType())
 @board_option
 @click.option(
     "--input",
@@ -58,13 +58,21 @@ if TYPE_CHECKING:
 @toolchain_option
 @plan_options
 @click.option("--output", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Write outputs as .npy.")
+@emulator_options
+@click.option(
+    "--elf",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="Run firmware of your own instead of a model, as `emulate` does.",
+)
 @trace_option
 @gdb_option
 @format_option
 @click.pass_context
 def command(
     ctx: click.Context,
-    model: str,
+    model: str | None,
     board: str,
     inputs: tuple[str, ...],
     seed: int,
@@ -74,6 +82,8 @@ def command(
     toolchain: str | None,
     planning: Mapping[str, Any],
     output: Path | None,
+    choice: EmulatorChoice,
+    elf: Path | None,
     trace: Path | None,
     gdb: int | None,
     format_: str,
@@ -84,12 +94,16 @@ def command(
     Example:
       tinydeploy run kws.tflite --board stm32f746
     """
+    if elf is not None:
+        _run_firmware(ctx, elf, board, choice, trace, gdb, format_)
+        return
+    if model is None:
+        raise click.MissingParameter(ctx=ctx, param=next(p for p in ctx.command.params if p.name == "model"))
     _check_options(ctx, inputs, verify, layers)
     check_trace(trace)
     from tinydeploy import pipeline
     from tinydeploy.boards import find_board
     from tinydeploy.cli.planning import plan_choices, require_fit
-    from tinydeploy.emulate import UnicornEmulator
     from tinydeploy.errors import UsageError
     from tinydeploy.report.runs import run_document
     from tinydeploy.transform import original_inputs, original_outputs
@@ -107,8 +121,7 @@ def command(
             pipeline.generate_library(planned)  # a network, which has no weights: it refuses
         require_fit(planned, hint="`tinydeploy plan` names the tensors to blame")
         server = open_server(gdb)
-        emulator = UnicornEmulator(debugger=server)
-        emulator.check(found)
+        using = make_emulator(choice, found, debugger=server, trace=trace is not None)
         if output is not None:
             _make_folder(output)
         given = load_inputs(planned.model, inputs) if inputs else random_inputs(planned.model, seed, samples)
@@ -121,13 +134,13 @@ def command(
         stage("emulating" if server is None else None)
         if server is not None:
             announce(server, built.image.elf, Path(folder))
-        ran = pipeline.run_model(built, emulator, given, layers=layers, trace=trace is not None)
+        ran = pipeline.run_model(built, using.emulator, given, layers=layers, trace=trace is not None)
         stage("comparing with the reference")
         runs, why_not = _wait(answers, layers)
         answered = [original_outputs(read, planned.model, sample) for sample in ran.outputs]
         verification = compare(read, answered, runs) if runs else None
     files = _write_outputs(output, planned.model, ran) if output is not None else ()
-    tools = {"toolchain": built.image.toolchain, "emulator": emulator_version(emulator.name)}
+    tools = {"toolchain": built.image.toolchain, "emulator": using.version}
     tools |= {run.name: run.version for run in runs}
     chosen = {
         "board": board,
@@ -153,6 +166,29 @@ def command(
     emit(document, format_)
     if verification is not None:
         raise_on_difference(read, verification)
+
+
+_OF_FIRMWARE = frozenset(["elf", "board", "emulator", "renode", "repl", "trace", "gdb", "format_"])
+
+
+def _run_firmware(
+    ctx: click.Context,
+    elf: Path,
+    board: str,
+    choice: EmulatorChoice,
+    trace: Path | None,
+    gdb: int | None,
+    format_: str,
+) -> None:
+    """--elf: what `emulate` does, which has nothing to plan, to build or to compare."""
+    from tinydeploy.cli.emulate import emulate_firmware
+
+    for parameter in ctx.command.params:
+        name = str(parameter.name)
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE and name not in _OF_FIRMWARE:
+            what = "MODEL" if name == "model" else parameter.opts[0]
+            raise click.UsageError(f"{what} is for a model, and --elf runs firmware.", ctx)
+    emulate_firmware(elf, board, choice, trace=trace, gdb=gdb, format_=format_)
 
 
 def _check_options(ctx: click.Context, inputs: tuple[str, ...], verify: bool, layers: bool) -> None:

@@ -89,13 +89,12 @@ def emulate_firmware(
         content = elf.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {elf}: {error.strerror or error}") from error
-    with progress() as stage:
+    with progress() as stage, open_server(gdb) as server:
 
         def show(text: bytes) -> None:
             stage(None)
             _show(text)
 
-        server = open_server(gdb)
         # What the firmware prints is shown as it comes, for it may never end.
         chosen = make_emulator(
             choice, found, on_output=None if format_ == "json" else show, debugger=server, trace=trace is not None

@@ -110,7 +110,8 @@ def command(
     from tinydeploy.verify import compare, load_inputs, raise_on_difference, random_inputs
 
     options = plan_choices(planning)
-    with progress() as stage, tempfile.TemporaryDirectory(prefix="tinydeploy-") as folder:
+    scratch = tempfile.TemporaryDirectory(prefix="tinydeploy-")
+    with progress() as stage, scratch as folder, open_server(gdb) as server:
         stage("reading the model")
         read = pipeline.load(model)
         found = find_board(board)
@@ -120,7 +121,6 @@ def command(
         if path is None:
             pipeline.generate_library(planned)  # a network, which has no weights: it refuses
         require_fit(planned, hint="`tinydeploy plan` names the tensors to blame")
-        server = open_server(gdb)
         using = make_emulator(choice, found, debugger=server, trace=trace is not None)
         if output is not None:
             _make_folder(output)

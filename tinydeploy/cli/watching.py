@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -39,11 +40,19 @@ def gdb_option(function: F) -> F:
     )(function)
 
 
-def open_server(port: int | None) -> GdbServer | None:
-    """Listen before the work, so that a port that is taken costs none of it."""
+@contextmanager
+def open_server(port: int | None) -> Iterator[GdbServer | None]:
+    """A server on the port, if one is asked for; open before the work, so that a port that is taken costs none."""
+    if port is None:
+        yield None
+        return
     from tinydeploy.emulate import GdbServer
 
-    return None if port is None else GdbServer(port)
+    server = GdbServer(port)
+    try:
+        yield server
+    finally:
+        server.close()
 
 
 def announce(server: GdbServer, elf: Path, sources: Path | None = None) -> None:

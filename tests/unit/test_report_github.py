@@ -8,9 +8,21 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.check_reports import EMPTY, EVIL, EXCEEDED, HOSTILE, KEPT, PASSED, REPORT, TIMED_OUT, TOO_LARGE
+from tests.support.check_reports import (
+    EMPTY,
+    EVIL,
+    EXCEEDED,
+    HOSTILE,
+    KEPT,
+    PASSED,
+    PROVENANCE,
+    REPORT,
+    TIMED_OUT,
+    TOO_LARGE,
+)
 from tests.support.check_reports import budget as budget_of
-from tinydeploy.report import github
+from tinydeploy.report import github, table
+from tinydeploy.report.checks import check_document
 from tinydeploy.report.document import Column, Document, Line, Table
 from tinydeploy.report.verdicts import CaseVerdict, CheckReport
 
@@ -100,6 +112,14 @@ def test_no_more_annotations_than_are_shown() -> None:
 def test_a_budget_of_the_command_line_is_shown_where_it_could_stand() -> None:
     case = replace(KEPT, verdicts=(budget_of("arena", result="exceeded", message="over"),), exit_code=1)
     assert commands(github.render(CheckReport((case,), 1)))[0][1]["file"] == "tinydeploy.toml"
+
+
+def test_names_steer_neither_a_summary_nor_a_terminal() -> None:
+    document = check_document(REPORT, PROVENANCE)
+    for text in (github.summary(document), table.render(document)):
+        assert "\\x1b" in text
+        assert all(c.isprintable() or c == "\n" for c in text)
+    assert "<b>" not in github.summary(document)
 
 
 def test_a_summary_is_cut_at_a_line_below_the_limit() -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tinydeploy.report.document import Block, Column, Document, Line, Provenance, Table, envelope, number, told
+from tinydeploy.report.findings import visible
 from tinydeploy.report.verdicts import CaseVerdict, CheckReport, Number, Verdict
 
 _COLUMNS = (
@@ -57,7 +58,7 @@ def check_document(report: CheckReport, provenance: Provenance) -> Document:
     ]
     for case in report.cases:
         blocks += _wrong(case)
-    blocks += [Line(f"note: {note}") for note in report.notes]
+    blocks += [Line(visible(f"note: {note}")) for note in report.notes]
     if report.updated:
         blocks.append(Line(f"{report.baseline_file} is up to date: `git diff` shows what changed"))
     blocks.append(told(provenance))
@@ -86,8 +87,8 @@ def _table(report: CheckReport) -> Table:
     )
     rows = tuple(
         (
-            case.model,
-            case.board,
+            visible(case.model),
+            visible(case.board),
             *(_cell(case, figure) for _, figure in _COLUMNS),
             f"{sum(1 for verdict in case.verdicts if verdict.passed)} of {len(case.verdicts)}",
             "passed" if case.passed else case.status if case.status != "ok" else "failed",
@@ -124,14 +125,14 @@ def _wrong(case: CaseVerdict) -> Iterator[Line]:
     """What is wrong with a case, each with who is responsible."""
     said = False
     for verdict in case.failures:
-        yield Line(f"{case.name}: {verdict.message}", "bad")
+        yield Line(visible(f"{case.name}: {verdict.message}"), "bad")
         said = said or case.message in verdict.message
         where = _where(verdict)
-        yield from (Line(f"  {text}") for text in (verdict.culprit, where) if text)
+        yield from (Line(visible(f"  {text}")) for text in (verdict.culprit, where) if text)
     if case.message and case.status != "ok" and not said:
-        yield Line(f"{case.name}: {case.status}: {case.message}", "bad")
+        yield Line(visible(f"{case.name}: {case.status}: {case.message}"), "bad")
     if case.hint and not case.passed:
-        yield Line(f"  hint: {case.hint}")
+        yield Line(visible(f"  hint: {case.hint}"))
 
 
 def _where(verdict: Verdict) -> str:

@@ -4,29 +4,38 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
+import secrets
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 _ASIDE = ".aside-"
 _SPARED_SECONDS = 3600.0  # somebody may be about to read what was touched since, or be writing it
 
 
-def write_file(target: Path, data: bytes, *, durable: bool = True) -> None:
-    """Write aside and move into place. `durable`: what is there survives a loss of power, too. Raises `OSError`."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=_ASIDE, dir=target.parent)
-    aside = Path(name)
+@contextlib.contextmanager
+def replaced(target: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Yields a path beside `target` to write to, which then takes its place; without a whole file it is left alone.
+
+    `durable`: what is there survives a loss of power, too. Raises `OSError`.
+    """
+    aside = target.with_name(f"{_ASIDE}{os.getpid()}-{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            if durable:
-                file.flush()
+        yield aside
+        if durable:
+            with aside.open("rb+") as file:
                 os.fsync(file.fileno())
         aside.replace(target)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+
+
+def write_file(target: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write all of a file at once, as `replaced` does; folders above it are made. Raises `OSError`."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with replaced(target, durable=durable) as aside:
+        aside.write_bytes(data)
 
 
 def prune(folder: Path, keep_bytes: int, *, spared_seconds: float = _SPARED_SECONDS) -> None:

@@ -1,4 +1,4 @@
-"""`ResultCache`: outcomes by key, a file each, for every process on this machine at once.
+"""`Memory`, which remembers outcomes by key, and `ResultCache`: a file each, for all processes on this machine at once.
 
 A file is written aside, brought to the disk and moved into place, so whatever ends a process, and whenever, a reader
 finds a whole file or none. One that is damaged all the same is taken for none and removed.
@@ -12,7 +12,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tinydeploy.batch.stored import outcome_data, outcome_of
 from tinydeploy.batch.types import Case, Outcome
@@ -21,6 +21,49 @@ from tinydeploy.files import prune, write_file
 KEPT_BYTES = 256 * 1024 * 1024
 
 _FACTS = ("ok", "does-not-fit", "differs", "refused", "failed")
+
+
+class Memory(Protocol):
+    """What remembers outcomes that are facts. All of it from any thread."""
+
+    def find(self, key: str, case: Case) -> Outcome | None:
+        """The outcome of `case`, whose key this is."""
+        ...
+
+    def store(self, outcome: Outcome) -> None:
+        """Keep an outcome by its key, if it is a fact."""
+        ...
+
+    def prune(self) -> None:
+        """Give back what is not needed; after a batch."""
+        ...
+
+
+class Memories:
+    """Several, the nearest first: what a farther one knows the nearer ones are told."""
+
+    def __init__(self, *memories: Memory) -> None:
+        self._memories = memories
+
+    def find(self, key: str, case: Case) -> Outcome | None:
+        """See `Memory.find`."""
+        for position, memory in enumerate(self._memories):
+            found = memory.find(key, case)
+            if found is not None:
+                for nearer in self._memories[:position]:
+                    nearer.store(found)
+                return found
+        return None
+
+    def store(self, outcome: Outcome) -> None:
+        """See `Memory.store`."""
+        for memory in self._memories:
+            memory.store(outcome)
+
+    def prune(self) -> None:
+        """See `Memory.prune`."""
+        for memory in self._memories:
+            memory.prune()
 
 
 def is_fact(outcome: Outcome) -> bool:
@@ -37,7 +80,7 @@ class ResultCache:
         self._folder = folder or Path(platformdirs.user_cache_dir("tinydeploy", appauthor=False)) / "results"
 
     def find(self, key: str, case: Case) -> Outcome | None:
-        """The outcome of `case`, whose key this is."""
+        """See `Memory.find`; one that is found counts as used."""
         path = self._path(key)
         try:
             text = path.read_bytes()
@@ -57,7 +100,7 @@ class ResultCache:
         return replace(found, cached=True, key=key)
 
     def store(self, outcome: Outcome) -> None:
-        """Keep an outcome by its key, if it is a fact."""
+        """See `Memory.store`."""
         key = outcome.key
         if not is_fact(outcome):
             return

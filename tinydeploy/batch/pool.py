@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from tinydeploy.batch.cache import ResultCache
+from tinydeploy.batch.cache import Memory
 from tinydeploy.batch.key import key_of
 from tinydeploy.batch.material import Shelf
 from tinydeploy.batch.measure import refused
@@ -43,7 +43,7 @@ def run_cases(
     cases: Sequence[Case],
     *,
     jobs: int | None = None,
-    cache: ResultCache | None = None,
+    cache: Memory | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Generator[tuple[int, Outcome], None, None]:
     """Measure all cases, up to `jobs` of them at once; yield each one's position and outcome as soon as it is known.
@@ -81,7 +81,7 @@ def run_cases(
 class _Crew:
     """Threads, each with a worker process that it waits for. An event is a case's position, with None as it begins."""
 
-    def __init__(self, cases: Sequence[Case], jobs: int, cache: ResultCache | None, folder: Path) -> None:
+    def __init__(self, cases: Sequence[Case], jobs: int, cache: Memory | None, folder: Path) -> None:
         self._cache = cache
         self._shelf = Shelf()
         self._events: SimpleQueue[tuple[int, Outcome | None] | BaseException] = SimpleQueue()

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinydeploy.batch.types import Case, LayerFigures, Outcome
 
-_APART = ("case", "seconds", "cached", "key")  # of the one who asks, or told apart
+_APART = ("case", "cached", "key")  # of the one who asks, or told apart
 
 
 def outcome_data(outcome: Outcome) -> dict[str, Any]:

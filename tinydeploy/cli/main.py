@@ -18,7 +18,21 @@ from tinydeploy.cli.configuration import with_config
 from tinydeploy.errors import BuildError, TinydeployError, UsageError
 
 # In the order in which people meet them.
-COMMANDS = ("plan", "cost", "build", "run", "check", "emulate", "place", "renode", "doctor", "boards", "ops", "models")
+COMMANDS = (
+    "plan",
+    "cost",
+    "build",
+    "run",
+    "check",
+    "sweep",
+    "emulate",
+    "place",
+    "renode",
+    "doctor",
+    "boards",
+    "ops",
+    "models",
+)
 
 EXIT_USAGE = 2
 EXIT_BUG = 70

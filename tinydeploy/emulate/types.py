@@ -142,7 +142,7 @@ class RunResult:
     `reads`: the bytes asked for. `uart`: what the firmware printed. `exit_code`: by semihosting, 0 otherwise.
     `peripherals`: registers without a model that were touched, by address. `step_data[i][k]`: what
     `Job.step_reads[i][k]` asked for; missing for a step that did not run, shorter for one that ran less often.
-    `cycles`: modelled, None where there is no timing model for the core; `cycles_kind` says by what;
+    `cycles`: modelled, None where there is no timing model for the core; `cycles_kind` says by what, or why not;
     `cycles_by_step[i]`: as the instructions are.
     `interrupts`: those that the firmware enabled, of which none ever came. `trace`: if the job asked for one.
     """

@@ -93,7 +93,7 @@ def emulation_document(board: Board, facts: EmulationFacts, provenance: Provenan
     blocks: list[Block] = [
         Line(f"{printable(facts.elf, 200)} on {board.name} ({board.core.name})", "title"),
         Facts("", pairs),
-        Table("", columns, rows, note=note),
+        *([Table("", columns, rows, note=note)] if rows else []),
         *_made_up(facts),
         told(provenance),
     ]

@@ -32,6 +32,7 @@ from tinydeploy.units import kib
 _START_SECONDS = 180.0  # until the core runs; three on an idle machine
 _GRACE_SECONDS = 20.0  # for an agent whose time is up to say so
 _POLL_SECONDS = 0.02
+_NO_CYCLES = "unavailable: Renode counts instructions, no cycles"
 _SWI, _PREFETCH_ABORT, _DATA_ABORT, _BKPT, _NOCP, _INVSTATE = 2, 3, 4, 7, 17, 18  # tlib's numbers
 
 
@@ -148,6 +149,7 @@ class _Run:
             seconds=seconds,
             exit_code=ended.numbers[0] if ended.why == "exit" else 0,
             fault=fault,
+            cycles_kind=_NO_CYCLES,
             peripherals=tuple(PeripheralUse(a, r, w, False) for a, (r, w) in sorted(ended.touched.items())),
             step_data=step_data,
         )

@@ -111,9 +111,10 @@ def run_suite(suite: Path, folder: Path, variables: Mapping[str, str]) -> dict[s
     class Keywords(ResultVisitor):  # type: ignore[misc]
         def __init__(self) -> None:
             self.tests: dict[str, Any] = {}
+            self.names: set[str] = set()
 
         def visit_test(self, test: Any) -> None:
-            self.names: set[str] = set()
+            self.names = set()
             test.body.visit(self)
             self.tests[test.name] = (test.status, test.message, self.names)
 
@@ -167,3 +168,26 @@ def test_every_keyword_is_used_and_every_check_has_failed(ran: dict[str, dict[st
     checks = {name for name in keywords if " Should " in name}
     assert len(checks) == 18
     assert checks - used["failing"] == set()
+
+
+def test_the_suite_of_the_manual_does_what_the_manual_says(tmp_path: Path) -> None:
+    manual = (ROOT / "docs" / "robot.md").read_text("utf-8")
+    first = re.search(r"```robotframework\n(.*?)```", manual, re.DOTALL)
+    assert first is not None
+    suite = tmp_path / "keyword_spotting.robot"
+    suite.write_text(first[1], "utf-8")
+    tests = run_suite(suite, tmp_path, {})
+    failed = {name: message for name, (status, message, _) in tests.items() if status != "PASS"}
+    assert list(failed) == ["Room For The Radio"] and len(tests) == 5
+    assert failed["Room For The Radio"] in " ".join(manual.split())
+
+
+def test_the_suite_of_the_manual_for_renode_is_the_one_that_is_tested() -> None:
+    manual = (ROOT / "docs" / "robot.md").read_text("utf-8")
+    suite = (HERE / "beside_renode.robot").read_text("utf-8")
+    lines = [
+        line.strip() for line in manual.partition("Renode's load and run them")[2].partition("```\n")[0].splitlines()
+    ]
+    shown = [line for line in lines[lines.index("*** Test Cases ***") + 1 :] if line]
+    tested = [line.strip() for line in suite.splitlines()]
+    assert len(shown) == 13 and [line for line in shown if line not in tested] == []

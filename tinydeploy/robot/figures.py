@@ -130,7 +130,7 @@ def _made_of(parts: Mapping[str, Part], *names: str) -> str:
 
 def _alive(planned: Planned) -> str:
     blame = planned.fit.blame
-    names = [f"'{printable(a.name, 60)}' {number(a.bytes)}" for a in blame.alive]
+    names = [f"'{printable(a.name.partition(';')[0], 60)}' {number(a.bytes)}" for a in blame.alive]
     return f"{number(blame.live_bytes)} bytes are alive at {planned.model.operators[blame.operator]}: {_some(names)}"
 
 

@@ -73,9 +73,9 @@ class Deploy:
     | *** Test Cases ***
     | Keyword Spotting Fits And Is Fast
     |     Run On Board    kws
-    |     Arena Should Be At Most           32 KiB
-    |     Stack Should Be At Most           2 KiB
-    |     Instructions Should Be At Most    20M
+    |     Arena Should Be At Most           4 KiB
+    |     Stack Should Be At Most           1 KiB
+    |     Instructions Should Be At Most    8M
     |     Outputs Should Match Reference
 
     = The current result =

@@ -108,7 +108,7 @@ def _made_up(facts: EmulationFacts) -> list[Line]:
         told_of.append(Line(f"interrupts enabled, none delivered: {names}"))
     if facts.peripherals:
         polled = [f"{p.address:#010x}" for p in facts.peripherals if p.polled]
-        text = f"{len(facts.peripherals)} peripheral registers have no model and only remember what is written"
+        text = f"{len(facts.peripherals)} peripheral registers have no model: what they answer is made up"
         if polled:
             more = f" and {len(polled) - _SHOWN_REGISTERS} more" if len(polled) > _SHOWN_REGISTERS else ""
             text += f"; waits let through at {', '.join(polled[:_SHOWN_REGISTERS])}{more}"

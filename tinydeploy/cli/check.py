@@ -20,6 +20,7 @@ from tinydeploy.cli.common import (
     toolchain_option,
 )
 from tinydeploy.cli.configuration import configuration
+from tinydeploy.cli.emulators import emulator_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,6 +76,7 @@ _FORMATS = ("table", "json", "md", "junit", "github", "sarif")
     help="Write the report in one more format, such as junit=check.xml. Repeatable.",
 )
 @toolchain_option
+@emulator_names
 @plan_options
 @click.pass_context
 def command(
@@ -95,6 +97,8 @@ def command(
     samples: int,
     seed: int,
     toolchain: str | None,
+    emulator: str,
+    renode: str | None,
     planning: Mapping[str, Any],
 ) -> int:
     """Check models on boards against budgets and a committed baseline: those of tinydeploy.toml, or those named here.
@@ -109,7 +113,15 @@ def command(
 
     wanted = [_wanted(each) for each in reports]
     config = load_config(config_file) if config_file is not None else configuration(ctx)
-    settings = {**planning, "depth": depth, "samples": samples, "seed": seed, "toolchain": toolchain}
+    settings = {
+        **planning,
+        "depth": depth,
+        "samples": samples,
+        "seed": seed,
+        "toolchain": toolchain,
+        "emulator": emulator,
+        "renode": renode,
+    }
     chosen = Chosen(
         models=models,
         boards=boards,
@@ -126,15 +138,21 @@ def command(
             cache=ResultCache() if cached else None,
             on_progress=show,
         )
-    options = {"config": report.config_file or None, "models": models, "boards": boards, "budget": budgets, "growth": growths}
+    options = {
+        "config": report.config_file or None,
+        "models": models,
+        "boards": boards,
+        "budget": budgets,
+        "growth": growths,
+    }
     where = provenance({**options, "timeout": timeout, **chosen.settings}, report.tools)
     _write(report, where, format_, wanted)
     return report.exit_code
 
 
 def _is_given(ctx: click.Context, name: str) -> bool:
-    """Whether an option stands on the command line: what the configuration says is looked up there."""
-    return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    """Whether an option was given to this command: what the configuration says is looked up there."""
+    return ctx.get_parameter_source(name) in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
 def _limits(budgets: tuple[str, ...], growths: tuple[str, ...], timeout: str | None) -> Limits:

@@ -75,6 +75,13 @@ def emulator_options(function: F) -> F:
     return wrapped
 
 
+def emulator_names(function: F) -> F:
+    """Only --emulator and --renode, for commands that run many cases: the command gets them as they are."""
+    for option in _OPTIONS[1:]:
+        function = option(function)
+    return function
+
+
 def make_emulator(
     choice: EmulatorChoice,
     board: Board,

@@ -43,8 +43,8 @@ EXIT_BROKEN_PIPE = 141
 _MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE})
 
 _EPILOG = (
-    "Exit codes: 0 ok, 1 does not fit, 2 wrong usage, 3 model not readable or not supported, 4 a tool is missing, "
-    "5 the run failed on the board, 6 outputs differ from the reference, 70 a bug in tinydeploy."
+    "Exit codes: 0 ok, 1 does not fit or is over a budget, 2 wrong usage, 3 model not readable or not supported, "
+    "4 a tool is missing, 5 the run failed on the board, 6 outputs differ from the reference, 70 a bug in tinydeploy."
 )
 
 

@@ -42,6 +42,7 @@ GUESSES = frozenset({"estimated", "unknown"})
 
 _DIGEST_CHARACTERS = 16
 _MOST = 1 << 62
+_MOST_CHARACTERS = 200
 _GIT_SECONDS = 5.0
 _LAYER = re.compile(r"([A-Z0-9_]{1,64}) (\d{1,19})")
 _SHA = re.compile(r"[0-9a-f]{0,64}")
@@ -82,7 +83,7 @@ def entry_of(outcome: Outcome) -> Entry:
     return Entry(
         model_sha256=outcome.model_sha256[:_DIGEST_CHARACTERS],
         tinydeploy=__version__,
-        toolchain=outcome.tools.get("toolchain", ""),
+        toolchain=printable(outcome.tools.get("toolchain", ""), _MOST_CHARACTERS),
         figures=known,
         layers=tuple((layer.opcode, layer.instructions) for layer in outcome.layers if layer.instructions),
     )
@@ -118,7 +119,9 @@ def _entry(table: Any) -> Entry:
         if key not in (*_TEXTS, *FIGURES, "layers"):
             raise ValueError(f"{printable(key)}: unknown key")
     texts = {key: table.get(key, "") for key in _TEXTS}
-    if not all(isinstance(text, str) and text.isprintable() and len(text) < 200 for text in texts.values()):
+    if not all(
+        isinstance(text, str) and text.isprintable() and len(text) <= _MOST_CHARACTERS for text in texts.values()
+    ):
         raise ValueError(f"{', '.join(_TEXTS)} must be strings")
     if not _SHA.fullmatch(texts["model_sha256"]):
         raise ValueError("model_sha256: is no hash")
@@ -127,8 +130,9 @@ def _entry(table: Any) -> Entry:
         if type(value) is not int or not 0 <= value < _MOST:
             raise ValueError(f"{key}: must be a whole number that is not negative")
     layers = table.get("layers", [])
-    matches = [_LAYER.fullmatch(each) if isinstance(each, str) else None for each in layers]
-    if not isinstance(layers, list) or None in matches:
+    lines = [each if isinstance(each, str) else "" for each in layers] if isinstance(layers, list) else [""]
+    matches = [_LAYER.fullmatch(line) for line in lines]
+    if None in matches:
         raise ValueError('layers: must be a list such as ["CONV_2D 123456"]')
     return Entry(**texts, figures=figures, layers=tuple((m[1], int(m[2])) for m in matches if m is not None))
 

@@ -17,7 +17,15 @@ from tinydeploy.operators.base import printable
 from tinydeploy.pipeline import PlanOptions
 
 _CASE_DEFAULTS: Mapping[str, Any] = {"depth": "run"}
-_CASE_KEYS = ("depth", "samples", "seed", "verify", "toolchain", "emulator")  # settings that are fields of a case
+_CASE_KEYS = (
+    "depth",
+    "samples",
+    "seed",
+    "verify",
+    "toolchain",
+    "emulator",
+    "renode",
+)  # settings that are fields of a case
 _PATTERN = frozenset("*?[")
 
 

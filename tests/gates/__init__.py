@@ -1,0 +1,1 @@
+"""Tests of `tinydeploy check`: configuration, limits, the baseline, the command."""

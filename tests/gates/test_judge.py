@@ -139,7 +139,7 @@ def test_a_budget_exceeded_since_the_baseline_names_what_grew() -> None:
          "instructions cannot be judged: it is not known at depth build: --depth run"),
         (outcome(cycles=None), {"cycles": 1}, {}, 2, "cycles cannot be judged: there is no timing model for this core"),
         (outcome(), {}, {"arena": "0"}, 2,
-         "the growth of arena cannot be judged: tinydeploy.lock of commit abc has no entry"),
+         "the growth of arena cannot be judged: the baseline has no entry"),
         (outcome(bit_exact=None, message="not verified: no interpreter", hint="pip install it"),
          {"matches_reference": True}, {}, 4,
          "outputs cannot be compared: not verified: no interpreter — pip install it"),
@@ -190,6 +190,13 @@ def test_slow_kernels_are_named() -> None:
 def test_a_cached_result_is_held_to_the_time_limit_of_now() -> None:
     verdict = only(judged(outcome(seconds=2.5), budgets={"timeout": 2}), "timeout")
     assert (verdict.result, verdict.over_by) == ("exceeded", 0.5)
+
+
+def test_the_emulators_own_patience_is_not_the_budget() -> None:
+    case = judged(outcome("timed-out", "no end after 120 s", seconds=120.0), budgets={"timeout": 300})
+    assert (only(case, "timeout").result, case.exit_code) == ("passed", 5)
+    case = judged(outcome("timed-out", "no end after 300 s", seconds=300.1), budgets={"timeout": 300})
+    assert (only(case, "timeout").message, case.exit_code) == ("timed out after 300.1 s of 300 s", 1)
 
 
 def test_names_of_a_model_do_not_steer_the_terminal() -> None:

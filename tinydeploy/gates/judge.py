@@ -87,12 +87,12 @@ def _holding(budgets: Iterable[Budget], outcome: Outcome) -> Iterator[Verdict]:
 def _timeout(budget: Budget, outcome: Outcome) -> Verdict:
     limit, took = float(budget.limit or 0), round(outcome.seconds, 3)
     facts: dict[str, Any] = {"limit": limit, "actual": took, "kind": "measured"}
-    if outcome.status == "timed-out":
-        return verdict(budget, "exceeded", f"timed out after {amount(took, 's')}: {outcome.message}", **facts)
     told = f"{amount(took, 's')} of {amount(limit, 's')}"
-    if took > limit:  # another limit's result, from the cache
-        return verdict(budget, "exceeded", f"took {told}", over_by=round(took - limit, 3), **facts)
-    return verdict(budget, "passed", f"took {told}", **facts)
+    if took < limit:  # or the emulator's own patience was at its end
+        return verdict(budget, "passed", f"took {told}", **facts)
+    if outcome.status == "timed-out":
+        return verdict(budget, "exceeded", f"timed out after {told}", **facts)
+    return verdict(budget, "exceeded", f"took {told}", over_by=round(took - limit, 3), **facts)  # known from before
 
 
 def _matches(budget: Budget, outcome: Outcome) -> Verdict:

@@ -173,6 +173,8 @@ def _places(peripheral: Peripheral, kind: Type, found: Mapping[str, Peripheral])
         elif kind.bytes == 0:
             if registration.place is not None:
                 yield f"{where}: {peripheral.type} has no address"
+        elif kind.required.keys() - peripheral.properties.keys():
+            continue  # told already: its size may be what is missing
         elif (taken := _span(peripheral, registration.place)) is None:
             yield f"{where}: {peripheral.type} needs an address, and a range where it has no size of its own"
         elif kind.mapped and any(n % PAGE_BYTES for n in taken):

@@ -60,7 +60,7 @@ def make_platform(board: Board, *, marker_address: int | None = None, stubs: boo
     entries = [
         *(_memory(board, memories[region.name], region.base, region.bytes) for region in board.regions),
         *_core(board, part, mips),
-        *([f"marker: Memory.ArrayMemory @ sysbus {marker_address:#x}\n    size: 0x4"] if marker_address else []),
+        *([f"marker: Memory.ArrayMemory @ sysbus 0x{marker_address:08X}\n    size: 0x4"] if marker_address else []),
     ]
     if board.uart is not None:
         entries.append(_uart(board, board.uart, part))

@@ -40,11 +40,13 @@ Write a second file, `own.repl`, that takes the first one in:
 
     using "./{platform}"
 
-    sensor: Sensors.BME280 @ i2c1 0x76
+    i2c1: I2C.STM32F7_I2C @ sysbus 0x40005400
+
+    sensor: Sensors.BMP180 @ i2c1 0x77
 
 and have `{machine}` load it: put `$repl=$ORIGIN/own.repl` before `include $ORIGIN/{machine}` in `run.resc`. `$bin`
-names another image in the same way. An entry with the name of one that is there, without a type, changes it
-(`{cpu}:` and, indented, `PerformanceInMips: 100`).
+names another image in the same way. An entry with the name of one that is there, without a type, changes it: `{cpu}:`
+and, indented, `PerformanceInMips: 100`. DWT counts instructions only while its `frequency` is a million times that.
 
 ## What it does not show
 

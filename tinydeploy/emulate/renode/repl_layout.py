@@ -30,10 +30,11 @@ def braced(source: str, name: str) -> str:
     lines = list(_without_comments(_whole_lines(source.replace("\r", "").split("\n"), name), name))
     filled = [i for i, (_, text) in enumerate(lines) if text.strip()]
     out = [text for _, text in lines]
-    level = _level(*lines[filled[0]], name) if filled else 0
-    if level:
+    if not filled:
+        return "\n".join(out)
+    if _level(*lines[filled[0]], name):
         raise ReplError(f"{name}:{lines[filled[0]][0]}: the first entry is indented")
-    depth = 0
+    level = depth = 0
     for i, following in zip(filled, [*filled[1:], None], strict=True):
         depth += _braces(out[i])
         if depth > 0:

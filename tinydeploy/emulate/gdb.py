@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import select
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -19,6 +21,7 @@ from tinydeploy.errors import UsageError
 PACKET_BYTES = 0x4000
 _INTERRUPT = b"\x03"
 _SIGTRAP = 5
+_LINGER_SECONDS = 1.0
 
 _BREAK_KINDS = (b"0", b"1")
 _WATCH_KINDS = {b"2": "write", b"3": "read", b"4": "access"}
@@ -109,11 +112,17 @@ class GdbServer:
         self._listener.close()
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up, when the debugger has read all: what it still acknowledges would undo what is under way to it."""
         self._listener.close()
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        end = time.monotonic() + _LINGER_SECONDS
+        with connection, suppress(OSError):
+            connection.shutdown(socket.SHUT_WR)
+            connection.settimeout(_LINGER_SECONDS)
+            while connection.recv(4096) and time.monotonic() < end:
+                continue
 
     # --- while the target runs ------------------------------------------------------------------------------------
 

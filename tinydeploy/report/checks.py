@@ -67,14 +67,17 @@ def check_document(report: CheckReport, provenance: Provenance) -> Document:
 
 def _answer(report: CheckReport) -> str:
     wrong = [case for case in report.cases if not case.passed]
-    cases = f"{len(report.cases)} case{'s' if len(report.cases) != 1 else ''}"
+    cases = _many(len(report.cases), "case")
     if not wrong:
-        kept = sum(len(case.verdicts) for case in report.cases)
-        return f"passed: {kept} budgets of {cases} are kept"
+        return f"passed: {_many(sum(len(case.verdicts) for case in report.cases), 'budget')} of {cases}, all kept"
     exceeded = sum(1 for case in wrong for verdict in case.failures if verdict.result == "exceeded")
     if not exceeded:
         return f"failed: {len(wrong)} of {cases} did not come to an end or cannot be judged"
-    return f"failed: {exceeded} budget{'s' if exceeded != 1 else ''} exceeded, {len(wrong)} of {cases} not passed"
+    return f"failed: {_many(exceeded, 'budget')} exceeded, {len(wrong)} of {cases} not passed"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _table(report: CheckReport) -> Table:

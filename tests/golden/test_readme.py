@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +64,48 @@ def test_the_run_is_of_the_same_model_and_was_exact() -> None:
 @pytest.mark.parametrize("command", sorted(cli.list_commands(None)))  # type: ignore[arg-type]
 def test_every_command_is_in_the_readme(command: str) -> None:
     assert f"`tinydeploy {command}" in README.read_text("utf-8") or f"`{command}`" in README.read_text("utf-8")
+
+
+def fenced(language: str) -> str:
+    """The README's only sample in a language."""
+    (found,) = re.findall(rf"```{language}\n(.*?)```\n", README.read_text("utf-8"), re.DOTALL)
+    assert isinstance(found, str)
+    return found
+
+
+def test_the_budgets_shown_are_kept(tmp_path: Path) -> None:
+    text = fenced("toml")
+    (tmp_path / "tinydeploy.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "models").mkdir()
+    shutil.copy(ROOT / "models" / "kws.tflite", tmp_path / "models")
+    command = [sys.executable, "-m", "tinydeploy", "check", "--no-cache", "--format", "json"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, *more], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+
+    first = run("--update")
+    assert first.returncode == 0, first.stderr
+    second = run()
+    assert second.returncode == 0, second.stderr
+    assert second.stdout.count('"instructions"') >= 4  # a budget and a growth on each board
+    (tmp_path / "tinydeploy.toml").write_text(text.replace('arena = "4K"', 'arena = "3K"'), encoding="utf-8")
+    assert run().returncode == 1
+
+
+def test_the_suite_shown_passes(tmp_path: Path) -> None:
+    (tmp_path / "suite.robot").write_text(fenced("robotframework"), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "robot", "--outputdir", str(tmp_path), str(tmp_path / "suite.robot")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "1 test, 1 passed, 0 failed" in done.stdout
 
 
 def refresh() -> None:

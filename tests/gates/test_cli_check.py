@@ -70,11 +70,13 @@ def test_options_alone(run: Run) -> None:
 
 
 def test_a_board_that_is_too_small(run: Run) -> None:
-    # the largest memory of an nRF52832 has 64 KiB, flash 512 KiB; vgg16 has 138 million weights
-    code, out, _ = run("check", "mobilenet_v2_035", "--board", "nucleo_f030r8", "--depth", "plan")
-    assert code == 1
-    assert "is" in out and "bytes too small" in out
-    assert "does-not-fit" in out
+    # its weights alone, a byte each, are more than the 64 KiB of flash of an STM32F030R8
+    code, out, _ = run("check", "resnet8", "--board", "nucleo_f030r8", "--depth", "plan", "--format", "json")
+    (case,) = json.loads(out)["cases"]
+    (verdict,) = case["verdicts"]
+    assert (code, case["status"], verdict["budget"], verdict["result"]) == (1, "does-not-fit", "fits", "exceeded")
+    assert "flash is " in verdict["message"]
+    assert "bytes too small" in verdict["message"]
 
 
 @needs_unicorn

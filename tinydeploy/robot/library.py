@@ -619,7 +619,7 @@ class Deploy:
             return self._plan(model, board, PlanOptions())
         if board is not None:
             raise UsageError("board= goes with a model", hint="name the model too, or plan it for that board")
-        return replace(self._model(), ran=None, fault=None, verification=None)
+        return self._model()
 
     @staticmethod
     def _fitting(result: Result) -> Result:

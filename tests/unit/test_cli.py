@@ -19,18 +19,6 @@ ROOT = Path(__file__).resolve().parents[2]
 Run = Callable[..., "tuple[int, str, str]"]
 
 
-@pytest.fixture(name="run")
-def _run(capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run the command line in this process: exit code, standard output, standard error."""
-
-    def run(*args: str) -> tuple[int, str, str]:
-        code = main.run(args)
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
-
 def spawn(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own."""
     return subprocess.run(

@@ -8,21 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tinydeploy.cli import main
 from tinydeploy.errors import MissingToolError, RunError, UsageError
 from tinydeploy.pipeline import tools
 
 Run = Callable[..., "tuple[int, str, str]"]
-
-
-@pytest.fixture(name="run")
-def _run(capfd: pytest.CaptureFixture[str]) -> Run:
-    def run(*args: str) -> tuple[int, str, str]:
-        code = main.run(args)
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def _missing() -> tuple[str, str]:

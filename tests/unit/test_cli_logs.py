@@ -8,19 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tinydeploy.cli import common, logs, main
+from tinydeploy.cli import common, logs
 
 Run = Callable[..., "tuple[int, str, str]"]
-
-
-@pytest.fixture(name="run")
-def _run(capfd: pytest.CaptureFixture[str]) -> Run:
-    def run(*args: str) -> tuple[int, str, str]:
-        code = main.run(args)
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 PLAN = ("plan", "digits", "--board", "stm32f746")

@@ -13,22 +13,11 @@ from tests.support.firmware import needs_any
 from tests.support.stateful import STATE_BYTES, stateful_network
 from tinydeploy.boards import find_board
 from tinydeploy.catalog import load
-from tinydeploy.cli import main
 from tinydeploy.errors import UsageError
 from tinydeploy.pipeline import PlanOptions
 from tinydeploy.pipeline.shared import plan_together
 
 Run = Callable[..., "tuple[int, str, str]"]
-
-
-@pytest.fixture(name="run")
-def _run(capfd: pytest.CaptureFixture[str]) -> Run:
-    def run(*args: str) -> tuple[int, str, str]:
-        code = main.run(args)
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def report(run: Run, *args: str) -> dict[str, Any]:

@@ -188,6 +188,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     report = json.loads(capsys.readouterr().out)
     assert report["command"] == "renode export"
     renode = report["renode"]
+    page = (Path(__file__).resolve().parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
+    assert [key for key in renode if f"renode.{key}" not in page] == []
     assert renode["name"] == "mine" and renode["uart"] == "usart2" and renode["not_run"] is None
     assert renode["instructions"] > 10_000
     _check_printed(renode["printed"], _expected("digits")[1])

@@ -171,6 +171,11 @@ def test_mistakes_have_their_line(text: str, line: int, message: str) -> None:
         parse(text, "own.repl")
 
 
+def test_endless_nesting_is_refused() -> None:
+    with pytest.raises(ReplError, match="nested too deep"):
+        parse("a: B @ none\n    x: " + "[" * 100_000)
+
+
 def test_files_together(tmp_path: Path) -> None:
     (tmp_path / "platforms").mkdir()
     (tmp_path / "own").mkdir()

@@ -174,7 +174,10 @@ _KEYWORDS = frozenset(
 
 def parse(source: str, name: str = "platform") -> Repl:
     """One file's text; raises `ReplError` with `name` and the line."""
-    return _Parser(braced(source, name), name).file()
+    try:
+        return _Parser(braced(source, name), name).file()
+    except RecursionError:
+        raise ReplError(f"{name}: lists or objects are nested too deep") from None
 
 
 def load(path: Path, roots: Sequence[Path] = ()) -> tuple[Entry, ...]:

@@ -281,7 +281,7 @@ def test_a_closed_pipe_is_quiet() -> None:
     os.close(reader)
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "tinydeploy", "cost", "alexnet", "--format", "json"],
+            [sys.executable, "-m", "tinydeploy", "cost", "alexnet", "-q", "--format", "json"],
             stdout=writer,
             stderr=subprocess.PIPE,
             timeout=120,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import sys
 import time
@@ -263,6 +264,31 @@ def test_a_renode_that_never_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(machine, "_START_SECONDS", 1.0)
     with pytest.raises(RunError, match="did not start the run within 1 s"):
         run(tmp_path, "sleeps")
+
+
+def test_the_agent_is_written_for_old_pythons() -> None:
+    """IronPython's language is 2.7 or 3.4: nothing newer, and nothing that only one of them has."""
+    source = Path(machine.__file__).with_name("agent.ipy").read_text(encoding="ascii")
+    tree = ast.parse(source, feature_version=(3, 4))
+    newer = (
+        ast.JoinedStr,
+        ast.AnnAssign,
+        ast.Nonlocal,
+        ast.YieldFrom,
+        ast.AsyncFunctionDef,
+        ast.NamedExpr,
+        ast.MatMult,
+    )
+    for node in ast.walk(tree):
+        assert not isinstance(node, newer), ast.dump(node)
+        if isinstance(node, ast.FunctionDef):
+            assert node.returns is None
+            assert not node.args.kwonlyargs
+            assert not any(argument.annotation for argument in node.args.args)
+        if isinstance(node, ast.ClassDef):
+            assert node.bases, "a class of the old kind, in 2.7"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in ("print", "super", "input", "bytes")  # which the two understand differently
 
 
 # --- a platform of the user's

@@ -85,7 +85,7 @@ def write_session(
         "ram": ram,
         "peripherals": [*PERIPHERAL_SPACES, PRIVATE_BUS],
     }
-    # `u` and ASCII: what both of Renode's Pythons read alike.
+    # `u` and ASCII: what Python 2.7 and 3.4 read alike.
     lines = [f"TD_JOB = {given!a}", f"TD_JOB['folder'] = u{str(folder)!a}"]
     (folder / "job.py").write_text("\n".join(lines) + "\n", encoding="ascii")
     (folder / "agent.py").write_bytes(_AGENT.read_bytes())

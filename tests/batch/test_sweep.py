@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -204,6 +205,15 @@ def test_candidates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=r"no \.tflite file below"):
         find_candidates(["empty"])
+
+
+def test_the_pages_name_every_column_and_key(run: Run, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "sweep.md").read_text(encoding="utf-8")
+    assert [column.name for column in COLUMNS if f"`{column.name}`" not in page] == []
+    words = set(re.findall(r"[a-z_]+", (ROOT / "docs" / "json.md").read_text(encoding="utf-8")))
+    data = json.loads(run("digits", "--boards", "rp2040", "-o", tmp_path / "t.csv", "--format", "json")[1])
+    board = data["boards"][0]
+    assert {*data, *board, *board["smallest_arena"]} - words == set()
 
 
 # --- the journal ------------------------------------------------------------------------------------------------------

@@ -208,20 +208,28 @@ class _Run:
 # --- the workers' side ------------------------------------------------------------------------------------------------
 
 _here: dict[tuple[str, int], tuple[Worker, Path]] = {}  # by run and thread
+_over: set[str] = set()  # runs whose last tasks may still be waiting
+_lock = threading.Lock()
 
 
 def measure_here(run: str, case: Case, material: Material, data: bytes | None) -> Outcome:
     """What a case comes to, on a worker of the cluster."""
     place = (run, threading.get_ident())
-    if place not in _here:
-        folder = Path(tempfile.mkdtemp(prefix="tinydeploy-"))
-        _here[place] = (Worker(folder), folder)
-    return _here[place][0].answer(case, replace(material, data=data))
+    with _lock:
+        if run in _over:
+            return Outcome(case, "crashed", "the run is over")
+        if place not in _here:
+            folder = Path(tempfile.mkdtemp(prefix="tinydeploy-"))
+            _here[place] = (Worker(folder), folder)
+        worker = _here[place][0]
+    return worker.answer(case, replace(material, data=data))
 
 
 def end_here(run: str) -> None:
     """End what a run has left on a worker of the cluster."""
-    for place in [place for place in _here if place[0] == run]:
-        worker, folder = _here.pop(place)
+    with _lock:
+        _over.add(run)
+        left = [_here.pop(place) for place in list(_here) if place[0] == run]
+    for worker, folder in left:
         worker.end()
         shutil.rmtree(folder, ignore_errors=True)

@@ -43,6 +43,7 @@ _STATUSES: tuple[tuple[type[TinydeployError], Status], ...] = (
     (RunError, "failed"),
     (MismatchError, "differs"),
 )
+_LONGEST_NAME = 300
 _BUG_HINT = "this is a bug in tinydeploy: the command for this one model shows where"
 
 
@@ -99,7 +100,7 @@ class _Known:
     def work(self, material: Material) -> None:
         case = self.case
         read = material.model(case)
-        self.outcome = replace(self.outcome, model_name=printable(read.name), model_sha256=read.sha256)
+        self.outcome = replace(self.outcome, model_name=printable(read.name, _LONGEST_NAME), model_sha256=read.sha256)
         planned = pipeline.plan_model(read, material.board, case.options)
         self._planned(planned)
         if case.depth != "plan" and material.data is None:
@@ -136,7 +137,7 @@ class _Known:
                 LayerFigures(
                     index=layer.index,
                     opcode=layer.opcode,
-                    name=printable(layer.name),
+                    name=printable(layer.name, _LONGEST_NAME),
                     macs=layer.macs,
                     live_bytes=live.get(layer.index, 0),
                     weights_bytes=layer.weight_bytes + layer.bias_bytes + layer.table_bytes,

@@ -28,6 +28,7 @@ class ObjectCache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._hashes: dict[Path, str | None] = {}
+        self._stored = False
 
     def key(self, source: Path, parts: Sequence[str]) -> str:
         """The hash of a source and of what it is compiled with."""
@@ -65,11 +66,14 @@ class ObjectCache:
             write_file(self._path(key, _TABLE), json.dumps([[named, title], *entries]).encode(), durable=False)
         except OSError:
             return made
+        self._stored = True
         return target
 
     def prune(self) -> None:
-        """Remove the objects that were not used for longest, until the rest is small enough."""
-        prune(self._folder, KEPT_BYTES)
+        """Remove the objects that were not used for longest, until the rest is small enough; nothing to do where this
+        has stored none."""
+        if self._stored:
+            prune(self._folder, KEPT_BYTES)
 
     def _path(self, key: str, name: str) -> Path:
         return self._folder / key[:2] / key[2:40] / name

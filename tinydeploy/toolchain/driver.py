@@ -130,7 +130,9 @@ class Driver(ABC):
             return cache.store(key, made, source, others, includes)
 
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-            return list(pool.map(one, enumerate(sources)))
+            objects = list(pool.map(one, enumerate(sources)))
+        cache.prune()
+        return objects
 
     def _cache_folder(self) -> Path:
         import platformdirs

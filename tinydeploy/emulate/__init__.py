@@ -4,7 +4,7 @@
 `semihosting.py` what stands behind addresses and `bkpt 0xAB`, `cores.py` what Unicorn knows of each core, `timing.h`
 the model of cycles and `timing.py` its figures, `feeding.py` hands over rows of input, `layers.py` has all that a
 model computes read as it runs. `trace.py` puts together what a traced run recorded, `gdb.py` speaks with a debugger and
-`debugger.py` does what it wants.
+`debugger.py` does what it wants. `memory.py` has the memories before and after a run, and `renode/` the other emulator.
 """
 
 from tinydeploy.emulate.gdb import GdbServer

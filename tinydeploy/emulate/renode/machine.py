@@ -89,8 +89,10 @@ class RenodeEmulator:
     def _memories(self) -> list[tuple[int, int]]:
         """`[begin, end)` of what the user's platform maps, joined."""
         assert self._repl is not None
-        roots = (self.renode.path.parent, self.renode.path.parent.parent)
-        return joined([(m.base, m.base + m.bytes) for m in memories(load(self._repl, roots))])
+        # Renode's own platforms name others from Renode's folder: where its launcher lies, or they do.
+        repl = self._repl.resolve()
+        roots = (*self.renode.path.resolve().parents[:2], *repl.parents)
+        return joined([(m.base, m.base + m.bytes) for m in memories(load(repl, roots))])
 
     def _mapped(self, board: Board) -> list[tuple[int, int]]:
         """(base, bytes) of the board's memories, as far as the platform has them."""

@@ -179,7 +179,8 @@ def test_workers_of_another_version_are_told(cluster: Cluster, tmp_path: Path) -
     shutil.copytree(ROOT / "tinydeploy", other / "tinydeploy", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("firmware", "boards", "models"):
         (other / name).symlink_to(ROOT / name)
-    (other / "tinydeploy" / "units.py").write_text((ROOT / "tinydeploy" / "units.py").read_text() + "# edited\n")
+    with (other / "tinydeploy" / "codegen" / "templates" / "model.c.j2").open("a") as template:
+        template.write("/* edited */\n")
     cluster.worker(root=other)
     program = cluster.sweep(tmp_path / "nets", "-o", tmp_path / "t.csv", "--dask", cluster.address)
     _, err = program.communicate(timeout=120)

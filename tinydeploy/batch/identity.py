@@ -12,7 +12,7 @@ from tinydeploy.resources import firmware_dir, models_dir
 
 @cache
 def identity() -> str:
-    """The version, and the hash of Python modules, C sources and networks: the same wherever they are installed.
+    """The version, and the hash of Python, C, templates and networks: the same wherever they are installed.
 
     Boards are not part of it, nor are models: their content is that of a case.
     """
@@ -21,7 +21,7 @@ def identity() -> str:
     for name, folder in (("package", package), ("firmware", firmware_dir()), ("models", models_dir() / "networks")):
         for path in sorted(folder.rglob("*")):
             inside = path.relative_to(folder)
-            if path.suffix in (".py", ".c", ".h") and inside.parts[0] != "_data":
+            if path.is_file() and inside.parts[0] != "_data" and "__pycache__" not in inside.parts:
                 content = hashlib.sha256(path.read_bytes()).hexdigest()
                 digest.update(f"{name}/{inside.as_posix()} {content}\n".encode())
     return f"{__version__} (sources {digest.hexdigest()[:16]})"

@@ -253,3 +253,22 @@ def test_long_lists_of_steps_are_compiled_without_points_to_analysis(tmp_path: P
     assert tools.source_flags(short) == []  # type: ignore[attr-defined]
     assert tools.source_flags(long) == ["-fno-tree-pta"]  # type: ignore[attr-defined]
     assert tools.source_flags(tmp_path / "none.c") == []  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["gcc", "zig"])
+def test_nothing_is_loaded_where_only_ram_is_cleared(name: str, tmp_path: Path) -> None:
+    """A loader clears what a segment has in memory and not in the file, at its physical address: never in flash."""
+    board = find_board("stm32f746")
+    source = tmp_path / "a.c"
+    source.write_text(
+        "static int zeroed[40]; int set = 5;\n"
+        '__attribute__((section(".arena"))) char arena[64];\n'
+        "int main(void) { return zeroed[set] + arena[set]; }\n",
+        encoding="utf-8",
+    )
+    image = find_toolchain(name).build([source], [], board, tmp_path / "build")
+    segments = read_elf(image.elf).segments
+    cleared = [s for s in segments if s.memory_bytes > len(s.data)]
+    assert cleared
+    for segment in cleared:
+        assert segment.physical >= board.ram.base, segment

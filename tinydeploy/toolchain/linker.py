@@ -5,6 +5,8 @@ Symbols that it defines: `__stack_top`, `__stack_limit` (the lowest address of t
 
 The stack is the last part of RAM and grows towards the static data, so that an overflow is one compare away from being
 seen. `.stack` reserves its size among the static data only for the linker to count it.
+Sections that load nothing say so of their load address, too: without `AT` they would inherit a place in flash from
+.data, and a loader that clears them (Renode's) would write zeros there.
 The vector table is at the start of flash, where the emulator and most chips look. (A real RP2040 wants a boot loader of
 256 bytes before it.)
 """
@@ -38,16 +40,16 @@ SECTIONS
   .ARM.exidx : {{ *(.ARM.exidx .ARM.exidx.*) . = ALIGN(4); }} > {flash}
   .data : {{ . = ALIGN(4); __data_start = .; *(.data .data.*) . = ALIGN(4); __data_end = .; }} > {ram} AT > {flash}
   __data_load = LOADADDR(.data);
-  .bss (NOLOAD) : {{ . = ALIGN(4); __bss_start = .; *(.bss .bss.* COMMON) . = ALIGN(4); __bss_end = .; }} > {ram}
+  .bss (NOLOAD) : {{ . = ALIGN(4); __bss_start = .; *(.bss .bss.* COMMON) . = ALIGN(4); __bss_end = .; }} > {ram} AT > {ram}
 {arena}
-  .stack{stack_at} (NOLOAD) : {{ . = ALIGN({alignment}); . += {stack_bytes}; }} > {ram}
+  .stack{stack_at} (NOLOAD) : {{ . = ALIGN({alignment}); . += {stack_bytes}; }} > {ram} AT > {ram}
   __stack_top = {stack_top:#x};
   __stack_limit = {stack_limit:#x};
   /DISCARD/ : {{ *(.comment) *(.ARM.attributes) *(.note .note.*) *(.eh_frame) }}
 }}
 """
 
-_ARENA = "  {section} (NOLOAD) : {{ . = ALIGN(16); {wanted} }} > {memory}"
+_ARENA = "  {section} (NOLOAD) : {{ . = ALIGN(16); {wanted} }} > {memory} AT > {memory}"
 # GNU's linker sees no overlap of sections that load nothing.
 _APART = '  ASSERT({1} <= {low} || {high} <= {0}, "{what} overlaps with {section}")'
 

@@ -93,7 +93,7 @@ def test_a_missing_and_a_wrong_renode(run: Run, tmp_path: Path, elf: str) -> Non
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--repl", "own.repl"), "--repl is a platform for Renode"),
+        (("--repl", "own.repl"), "a platform of your own (repl) is for Renode"),
         (("--emulator", "renode", "--gdb", "0"), "--gdb is for the embedded emulator"),
         (("--emulator", "renode", "--trace", "x.json"), "--trace is for the embedded emulator"),
     ],

@@ -11,7 +11,6 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from tinydeploy import pipeline
-from tinydeploy.batch.key import emulator_version
 from tinydeploy.batch.material import Material, Shelf
 from tinydeploy.batch.types import Case, LayerFigures, Outcome, Status
 from tinydeploy.errors import (
@@ -30,7 +29,6 @@ from tinydeploy.report.cycles import short_kind
 from tinydeploy.report.plans import Planned, live_bytes_by_operator
 
 if TYPE_CHECKING:
-    from tinydeploy.emulate import Emulator
     from tinydeploy.ir import Model
     from tinydeploy.pipeline import Built, Ran
     from tinydeploy.verify import ReferenceRun, Sample
@@ -169,20 +167,21 @@ class _Known:
         self._adds(memory.kind, sram_bytes=memory.used_bytes)
 
     def _run(self, read: Model, planned: Planned, material: Material, folder: Path) -> None:
+        from tinydeploy.pipeline.emulators import EmulatorChoice, choose_emulator
         from tinydeploy.transform import original_inputs, original_outputs
         from tinydeploy.verify import compare, load_inputs, raise_on_difference, random_inputs
 
         case = self.case
-        emulator = _emulator(case, material)
+        using = choose_emulator(EmulatorChoice(case.emulator, case.renode), material.board)
         if case.inputs:
             given = load_inputs(planned.model, case.inputs)
         else:
             given = random_inputs(planned.model, case.seed, case.samples)
-        built = pipeline.build_image(planned, folder, toolchain=case.toolchain)
+        built = pipeline.build_image(using.fitted(planned), folder, toolchain=case.toolchain)
         self._built(built)
-        ran = pipeline.run_model(built, emulator, given)
+        ran = pipeline.run_model(built, using.emulator, given)
         self._ran(ran, material)
-        self._uses(emulator=f"{emulator.name} {emulator_version(case.emulator, case.renode)}")
+        self._uses(emulator=using.version)
         if not case.verify:
             return
         assert material.data is not None  # a network came to its end before
@@ -215,18 +214,3 @@ class _Known:
         except MissingToolError as error:
             self.outcome = replace(self.outcome, message=f"not verified: {error.message}", hint=error.hint)
             return ()
-
-
-def _emulator(case: Case, material: Material) -> Emulator:
-    if case.emulator == "renode":
-        from tinydeploy.emulate.renode.install import find_renode
-        from tinydeploy.emulate.renode.machine import RenodeEmulator
-
-        renode = RenodeEmulator(find_renode(case.renode))
-        renode.check(material.board)
-        return renode
-    from tinydeploy.emulate import UnicornEmulator
-
-    unicorn = UnicornEmulator()
-    unicorn.check(material.board)
-    return unicorn

@@ -237,16 +237,6 @@ def provenance(options: Mapping[str, Any], tools: Mapping[str, str] | None = Non
     return Provenance(__version__, dict(options), dict(tools or {}))
 
 
-def emulator_version(name: str) -> str:
-    """An emulator's name with the version of the package that it comes in."""
-    from importlib import metadata
-
-    try:
-        return f"{name} {metadata.version(name)}"
-    except metadata.PackageNotFoundError:
-        return name
-
-
 @contextmanager
 def progress() -> Iterator[Callable[[str | None], None]]:
     """Yields a function that is told each stage; a stage that takes longer than a second is shown on standard error,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinydeploy.cli.common import board_option, emit, format_option, progress, provenance
-from tinydeploy.cli.emulators import EmulatorChoice, emulator_options, make_emulator
+from tinydeploy.cli.emulators import emulator_options, make_emulator
 from tinydeploy.cli.watching import (
     announce,
     check_trace,
@@ -22,6 +22,7 @@ from tinydeploy.cli.watching import (
 
 if TYPE_CHECKING:
     from tinydeploy.emulate import Fault, RunResult
+    from tinydeploy.pipeline.emulators import EmulatorChoice
 
 
 TIMEOUT = 120.0

@@ -4,36 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from tinydeploy.cli.common import emulator_version
-
 if TYPE_CHECKING:
     from tinydeploy.boards import Board
-    from tinydeploy.emulate import Emulator, GdbServer
+    from tinydeploy.emulate import GdbServer
+    from tinydeploy.pipeline.emulators import Chosen, EmulatorChoice
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True)
-class EmulatorChoice:
-    """What the user asks for: the emulator's name, Renode's place, a platform of the user's."""
-
-    name: str
-    renode: str | None
-    repl: Path | None
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """An emulator, ready for a board, and its name with its version."""
-
-    emulator: Emulator
-    version: str
 
 
 _OPTIONS = (
@@ -66,6 +47,8 @@ def emulator_options(function: F) -> F:
 
     @functools.wraps(function)
     def command(*args: Any, **kwargs: Any) -> Any:
+        from tinydeploy.pipeline.emulators import EmulatorChoice
+
         choice = EmulatorChoice(kwargs.pop("emulator"), kwargs.pop("renode"), kwargs.pop("repl"))
         return function(*args, choice=choice, **kwargs)
 
@@ -96,28 +79,15 @@ def make_emulator(
     installed, `UsageError` for what it cannot do.
     """
     from tinydeploy.errors import UsageError
-
-    if choice.name == "unicorn":
-        from tinydeploy.emulate import UnicornEmulator
-
-        if choice.repl is not None:
-            raise UsageError("--repl is a platform for Renode", hint="--emulator renode takes it")
-        unicorn = UnicornEmulator(on_output=on_output, debugger=debugger)
-        unicorn.check(board)
-        return Chosen(unicorn, emulator_version(unicorn.name))
-    from tinydeploy.emulate.renode.install import find_renode
-    from tinydeploy.emulate.renode.machine import RenodeEmulator
+    from tinydeploy.pipeline.emulators import choose_emulator
 
     for given, option in ((debugger is not None, "--gdb"), (trace, "--trace")):
-        if given:
+        if given and choice.name == "renode":
             raise UsageError(
                 f"{option} is for the embedded emulator",
                 hint="`tinydeploy renode export` makes a project for Renode, which has its own debugger and profiler",
             )
-    found = find_renode(choice.renode)
-    renode = RenodeEmulator(found, on_output=on_output, repl=choice.repl)
-    renode.check(board)
-    excess = renode.excess(board)
-    if excess is not None:
-        click.echo(f"warning: {excess}", err=True)
-    return Chosen(renode, f"renode {found.version} ({found.kind})")
+    chosen = choose_emulator(choice, board, on_output=on_output, debugger=debugger)
+    if chosen.warning is not None:
+        click.echo(f"warning: {chosen.warning}", err=True)
+    return chosen

@@ -19,7 +19,7 @@ from tinydeploy.cli.common import (
     provenance,
     toolchain_option,
 )
-from tinydeploy.cli.emulators import EmulatorChoice, emulator_options, make_emulator
+from tinydeploy.cli.emulators import emulator_options, make_emulator
 from tinydeploy.cli.watching import (
     announce,
     check_trace,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from tinydeploy.ir import Model
     from tinydeploy.pipeline import Ran
+    from tinydeploy.pipeline.emulators import EmulatorChoice
     from tinydeploy.report.runs import OutputFacts, RunFacts, VerifiedFacts
     from tinydeploy.verify import ReferenceRun, Sample, Verification
 
@@ -130,7 +131,7 @@ def command(
         asked = [original_inputs(read, planned.model, sample) for sample in given]
         answers = _ask_references(path, read, asked, layers) if path and verify else None
         stage("compiling")
-        built = pipeline.build_image(planned, Path(folder), toolchain=toolchain)
+        built = pipeline.build_image(using.fitted(planned), Path(folder), toolchain=toolchain)
         stage("emulating" if server is None else None)
         if server is not None:
             announce(server, built.image.elf, Path(folder))

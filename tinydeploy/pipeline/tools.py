@@ -17,6 +17,7 @@ from tinydeploy.boards import find_board
 from tinydeploy.catalog import load, model_path
 from tinydeploy.errors import MissingToolError, TinydeployError, UsageError
 from tinydeploy.pipeline.building import Built, build_image
+from tinydeploy.pipeline.emulators import EmulatorChoice, choose_emulator
 from tinydeploy.pipeline.options import PlanOptions
 from tinydeploy.pipeline.planning import plan_model
 from tinydeploy.pipeline.running import Ran, run_model
@@ -137,13 +138,10 @@ class _Bench:
         raise _Absent("no compiler made an image to try it with")
 
     def _unicorn(self) -> tuple[str, str]:
-        from tinydeploy.emulate import UnicornEmulator
-
-        emulator = UnicornEmulator()
-        emulator.check(find_board(BOARD))
-        ran = self._run(emulator)
+        using = choose_emulator(EmulatorChoice(), find_board(BOARD))
+        ran = self._run(using.emulator)
         self._ran = ran
-        return metadata.version("unicorn"), f"ran {MODEL} on {BOARD}: {ran.instructions:,} instructions"
+        return using.version, f"ran {MODEL} on {BOARD}: {ran.instructions:,} instructions"
 
     def _run(self, emulator: Emulator) -> Ran:
         built = self._any_image()
@@ -172,20 +170,17 @@ class _Bench:
         return version, f"computed {MODEL}: {what}"
 
     def _try_renode(self) -> tuple[str, str]:
-        from tinydeploy.emulate.renode.install import find_renode
-        from tinydeploy.emulate.renode.machine import RenodeEmulator
-
         try:
-            renode = find_renode(self._renode)
+            using = choose_emulator(EmulatorChoice("renode", self._renode), find_board(BOARD))
         except MissingToolError as error:
             if self._renode is None:
                 raise
             raise UsageError(error.message) from error  # it was named, and is not what it was taken for
-        ran = self._run(RenodeEmulator(renode))
+        ran = self._run(using.emulator)
         words = f"ran {MODEL} on {BOARD}: {ran.instructions:,} instructions"
         if self._ran is not None and ran.instructions != self._ran.instructions:
             words += f" ({ran.instructions - self._ran.instructions:+,} against unicorn)"
-        return f"{renode.version} ({renode.path})", words
+        return using.version, words
 
 
 def _python(package: str, code: str, done_what: str) -> tuple[str, str]:

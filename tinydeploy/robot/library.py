@@ -36,8 +36,8 @@ from tinydeploy.robot.results import Address, FirmwareRun, Result
 
 if TYPE_CHECKING:
     from tinydeploy.boards import Board
-    from tinydeploy.emulate import Emulator
     from tinydeploy.pipeline import Ran
+    from tinydeploy.pipeline.emulators import Chosen
     from tinydeploy.verify import Array, Verification
 
 R = TypeVar("R", Result, FirmwareRun)
@@ -235,15 +235,15 @@ class Deploy:
         one_of(OnFault, faults, "faults")
         result = self._fitting(self._planned(model, board))
         planned = result.planned
-        runner = self._emulator(emulator, planned.board, repl)
+        using = self._emulator(emulator, planned.board, repl)
         named = _several(inputs)
         if named and (samples, seed) != (1, 0):
             raise UsageError("samples and seed are for made-up inputs, and inputs gives them")
         given = load_inputs(planned.model, named) if named else random_inputs(planned.model, seed, samples)
         with tempfile.TemporaryDirectory(prefix="tinydeploy-") as folder:
-            built = pipeline.build_image(planned, Path(folder), toolchain=self._toolchain)
+            built = pipeline.build_image(using.fitted(planned), Path(folder), toolchain=self._toolchain)
             try:
-                ran = pipeline.run_model(built, runner, given, layers=layers)
+                ran = pipeline.run_model(built, using.emulator, given, layers=layers)
             except RunError as error:
                 failed = self._now(Result(planned, result.image, fault=error))
                 if faults == "fail":
@@ -278,8 +278,8 @@ class Deploy:
         one_of(OnFault, faults, "faults")
         target = self._found(board)
         image = read_elf(elf)
-        runner = self._emulator(emulator, target, repl)
-        seen = runner.run(target, Job(elf=elf, timeout_seconds=timeout.total_seconds()))
+        using = self._emulator(emulator, target, repl)
+        seen = using.emulator.run(target, Job(elf=elf, timeout_seconds=timeout.total_seconds()))
         fault = None
         if seen.fault is not None:
             fault = RunError(f"{elf.name} on {target.id}: {seen.fault.message}", kind=seen.fault.kind)
@@ -638,26 +638,15 @@ class Deploy:
         name = c_identifier(result.planned.model.name, "model")[:40]
         return Path(tempfile.mkdtemp(prefix=f"{name}-{result.board}-", dir=parent))
 
-    def _emulator(self, name: EmulatorName | None, board: Board, repl: Path | None) -> Emulator:
+    def _emulator(self, name: EmulatorName | None, board: Board, repl: Path | None) -> Chosen:
         """Raises `MissingToolError`, and `UsageError` for a board that the emulator does not have."""
+        from tinydeploy.pipeline.emulators import EmulatorChoice, choose_emulator
+
         wanted = self._emulator_name if name is None else one_of(EmulatorName, name, "emulator")
-        if wanted == "renode":
-            from tinydeploy.emulate.renode.install import find_renode
-            from tinydeploy.emulate.renode.machine import RenodeEmulator
-
-            renode = RenodeEmulator(find_renode(self._renode), repl=repl)
-            renode.check(board)
-            excess = renode.excess(board)
-            if excess is not None:
-                log_warning(excess)
-            return renode
-        if repl is not None:
-            raise UsageError("repl= is a platform for Renode", hint="emulator=renode takes it")
-        from tinydeploy.emulate import UnicornEmulator
-
-        unicorn = UnicornEmulator()
-        unicorn.check(board)
-        return unicorn
+        chosen = choose_emulator(EmulatorChoice(wanted, self._renode, repl), board)
+        if chosen.warning is not None:
+            log_warning(chosen.warning)
+        return chosen
 
     def _run(self) -> Result | FirmwareRun:
         run = self._current

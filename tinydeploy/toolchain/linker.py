@@ -40,7 +40,9 @@ SECTIONS
   .ARM.exidx : {{ *(.ARM.exidx .ARM.exidx.*) . = ALIGN(4); }} > {flash}
   .data : {{ . = ALIGN(4); __data_start = .; *(.data .data.*) . = ALIGN(4); __data_end = .; }} > {ram} AT > {flash}
   __data_load = LOADADDR(.data);
-  .bss (NOLOAD) : {{ . = ALIGN(4); __bss_start = .; *(.bss .bss.* COMMON) . = ALIGN(4); __bss_end = .; }} > {ram} AT > {ram}
+  .bss (NOLOAD) : {{
+    . = ALIGN(4); __bss_start = .; *(.bss .bss.* COMMON) . = ALIGN(4); __bss_end = .;
+  }} > {ram} AT > {ram}
 {arena}
   .stack{stack_at} (NOLOAD) : {{ . = ALIGN({alignment}); . += {stack_bytes}; }} > {ram} AT > {ram}
   __stack_top = {stack_top:#x};

@@ -20,8 +20,8 @@ from typing import BinaryIO
 from tinydeploy.batch.key import key_of
 from tinydeploy.batch.material import Material
 from tinydeploy.batch.measure import measure
-from tinydeploy.batch.processes import end_children
 from tinydeploy.batch.types import Case
+from tinydeploy.processes import end_children
 
 START = "import sys; sys.path[:] = sys.argv[2:]; from tinydeploy.batch.child import main; main()"
 """Starts it with `python -c`: arguments are its folder for temporary files, and where to import from."""

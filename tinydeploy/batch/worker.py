@@ -14,9 +14,9 @@ from time import monotonic
 
 from tinydeploy.batch.child import START
 from tinydeploy.batch.material import Material
-from tinydeploy.batch.processes import end_tree
 from tinydeploy.batch.types import Case, Outcome
 from tinydeploy.operators.base import printable
+from tinydeploy.processes import APART, end_tree
 
 
 class Worker:
@@ -80,8 +80,7 @@ class Worker:
                         stdin=subprocess.PIPE,
                         stdout=subprocess.PIPE,
                         stderr=errors,
-                        start_new_session=True,
-                        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+                        **APART,
                     )
             if self._over:
                 self._end(self._process)
@@ -102,8 +101,7 @@ class Worker:
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         with self._lock:
             if process.returncode is None:  # else its number may be somebody else's by now
-                end_tree(process.pid)
-                process.wait()
+                end_tree(process)
             for pipe in (process.stdin, process.stdout):
                 with contextlib.suppress(OSError):
                     if pipe is not None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 from collections import deque
@@ -19,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from tinydeploy.errors import MissingToolError
+from tinydeploy.processes import APART, end_tree
 
 CONFIG = "renode.config"
 _LINES_KEPT = 200
@@ -64,7 +64,7 @@ class Headless:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        kill_tree(self._process)
+        end_tree(self._process)
         self._reader.join(_KILL_SECONDS)
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
@@ -113,13 +113,10 @@ class Headless:
 def start(
     command: Sequence[str], folder: Path, environment: Mapping[str, str], *, stdin: int, stdout: Any
 ) -> subprocess.Popen[bytes]:
-    """Start a process at the head of a group of its own, which no Ctrl-C of the terminal reaches but ours.
+    """Start a process `APART`, with more environment.
 
     Raises `MissingToolError` when it cannot be run.
     """
-    apart: dict[str, Any] = {"start_new_session": True}
-    if sys.platform == "win32":
-        apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     try:
         return subprocess.Popen(
             command,
@@ -128,37 +125,14 @@ def start(
             stdin=stdin,
             stdout=stdout,
             stderr=subprocess.STDOUT,
-            **apart,
+            **APART,
         )
     except OSError as error:
         raise MissingToolError(f"{command[0]} cannot be run: {error.strerror or error}") from error
 
 
-def kill_tree(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all that it started. Raises `MissingToolError` without psutil."""
-    psutil = _psutil()
-    try:
-        children = psutil.Process(process.pid).children(recursive=True)
-    except psutil.Error:
-        children = []
-    if sys.platform != "win32":
-        import signal
-
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-    for child in children:
-        try:
-            child.kill()
-        except psutil.Error:  # it has ended
-            continue
-    process.kill()
-    process.wait(_KILL_SECONDS)
-    psutil.wait_procs(children, _KILL_SECONDS)
-
-
 def output_of(command: Sequence[str], seconds: float) -> str | None:
     """What a command prints, at most 64 KiB of it; None when it cannot be run or does not end in time."""
-    _psutil()
     with tempfile.TemporaryFile() as printed:
         try:
             process = start(command, Path.cwd(), {}, stdin=subprocess.DEVNULL, stdout=printed)
@@ -169,16 +143,6 @@ def output_of(command: Sequence[str], seconds: float) -> str | None:
         except subprocess.TimeoutExpired:
             return None
         finally:
-            kill_tree(process)
+            end_tree(process)
         printed.seek(0)
         return printed.read(1 << 16).decode("utf-8", "replace")
-
-
-def _psutil() -> Any:
-    try:
-        import psutil
-    except ImportError as missing:
-        raise MissingToolError(
-            "running Renode needs psutil, which is not installed", hint="pip install 'tinydeploy[run]'"
-        ) from missing
-    return psutil

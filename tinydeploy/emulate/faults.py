@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tinydeploy.elf import ElfFile
-from tinydeploy.emulate.types import Fault
+from tinydeploy.emulate.types import Fault, FaultKind
 
 NO_FUNCTION = "(no symbol)"
 
@@ -21,7 +21,7 @@ class Stop:
     """Why a run ended badly. `what` is a clause without the place; `pc` None until known. `mid_block`: the block at
     `pc` was counted whole when it began, and only ran up to `pc`."""
 
-    kind: str
+    kind: FaultKind
     what: str
     address: int | None = None
     pc: int | None = None

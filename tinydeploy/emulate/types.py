@@ -5,9 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from tinydeploy.boards import Board
+
+FaultKind = Literal[
+    "unmapped-read",
+    "unmapped-write",
+    "unmapped-fetch",
+    "flash-write",
+    "stack-overflow",
+    "hard-fault",
+    "undefined-instruction",
+    "time-out",
+    "no-exit",
+    "feed",
+    "guard",
+    "flash-changed",
+    "abort",
+    "warning",
+    "unsupported",
+]
+"""`no-exit`: nothing more can happen, it is an empty loop, a sleep, or a reset. `feed`: rows of input were asked for
+out of order, for a place that is no RAM, or not at all. `guard`: memory beside the arena or the stack was overwritten.
+`flash-changed`: flash is not what was loaded. `abort`: the emulator's core gave up. `warning`: the emulator warned of
+something else. `unsupported`: the firmware needs exceptions, which this emulator does not have."""
 
 
 @dataclass(frozen=True)
@@ -100,15 +122,9 @@ class PeripheralUse:
 
 @dataclass(frozen=True)
 class Fault:
-    """Why a run ended badly, with all that is known: `kind` is one of `unmapped-read`, `unmapped-write`,
-    `unmapped-fetch`, `flash-write`, `stack-overflow`, `hard-fault`, `undefined-instruction`, `time-out`,
-    `no-exit` (nothing more can happen: an empty loop, a sleep, a reset), `feed` (rows of input asked for out of order,
-    for a place that is no RAM, or not at all), `guard` (memory beside the arena or the stack was overwritten),
-    `flash-changed` (flash is not what was loaded), `abort` (the emulator's core gave up), `warning` (the emulator
-    warned of something else), `unsupported` (the firmware needs exceptions, which this emulator does not have).
-    `message` is one line for people."""
+    """Why a run ended badly, with all that is known. `message` is one line for people."""
 
-    kind: str
+    kind: FaultKind
     message: str
     pc: int
     address: int | None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar, get_args
 
+from tinydeploy.emulate.types import FaultKind
 from tinydeploy.errors import UsageError
 from tinydeploy.pipeline.options import Effort
 from tinydeploy.plan import Execution
@@ -21,6 +22,7 @@ __all__ = [
     "Effort",
     "EmulatorName",
     "Execution",
+    "FailureKind",
     "Io",
     "Latency",
     "OnFault",
@@ -33,6 +35,7 @@ __all__ = [
 T = TypeVar("T")
 
 EmulatorName = Literal["unicorn", "renode"]
+FailureKind = Literal[FaultKind, "exit-code"]
 OnFault = Literal["fail", "keep"]
 ToolchainName = Literal["gcc", "zig"]
 

@@ -20,6 +20,7 @@ from tinydeploy.robot.arguments import (
     Effort,
     EmulatorName,
     Execution,
+    FailureKind,
     Io,
     Latency,
     OnFault,
@@ -43,24 +44,6 @@ if TYPE_CHECKING:
 R = TypeVar("R", Result, FirmwareRun)
 
 DEFAULT_TIMEOUT = timedelta(minutes=2)
-FAULT_KINDS = (
-    "unmapped-read",
-    "unmapped-write",
-    "unmapped-fetch",
-    "flash-write",
-    "stack-overflow",
-    "hard-fault",
-    "undefined-instruction",
-    "time-out",
-    "no-exit",
-    "feed",
-    "guard",
-    "flash-changed",
-    "abort",
-    "warning",
-    "unsupported",
-    "exit-code",
-)
 _SHOWN_UART = 400  # characters, the last ones
 
 
@@ -516,20 +499,17 @@ class Deploy:
             raise KeywordError(f"the run failed ({fault.kind or 'unknown'}): {words(fault)}", fault)
 
     @keyword
-    def run_should_have_failed_with(self, kind: str) -> None:
+    def run_should_have_failed_with(self, kind: FailureKind) -> None:
         """Fails unless the current run ended in a fault of this kind.
 
-        The kinds are ``unmapped-read``, ``unmapped-write``, ``unmapped-fetch``, ``flash-write``, ``stack-overflow``,
-        ``hard-fault``, ``undefined-instruction``, ``time-out``, ``no-exit``, ``feed``, ``guard``, ``flash-changed``,
-        ``abort``, ``warning``, ``unsupported``, and for firmware ``exit-code``.
+        ``exit-code`` is that of firmware which ended with another than 0.
 
         Example:
         | Plan Model    kws    stack_bytes=64
         | Run On Board    faults=keep
         | Run Should Have Failed With    stack-overflow
         """
-        if kind not in FAULT_KINDS:
-            raise UsageError(f"{kind[:40]!a} is no kind of fault", hint=f"there are {', '.join(FAULT_KINDS)}")
+        one_of(FailureKind, kind, "kind")
         run = self._run()
         if run.fault is None:
             raise KeywordError(f"the run of {run.subject} did not fail, it should have with {kind}")

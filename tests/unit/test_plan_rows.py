@@ -124,6 +124,41 @@ def test_a_result_lies_over_what_it_is_made_from() -> None:
     assert floor_bytes(graph) == one_by_one(graph).peak_bytes == 50
 
 
+def cropped(*, read_again: bool) -> Model:
+    """RELU of the last of five rows of 8 bytes, left where it is in x; `read_again`: then its sum with that row."""
+    net = Layers(np.random.default_rng(1))
+    x, row = net.tensor((1, 5, 4, 2), QUANT), net.tensor((1, 1, 4, 2), QUANT)
+    begin = net.g.tensor("begin", (4,), "int32", data=[0, 4, 0, 0])
+    net.g.op("SLICE", [x, begin, net.g.tensor("size", (4,), "int32", data=[1, 1, 4, 2])], [row])
+    y = net.same("RELU", row)
+    z = net.tensor((1, 1, 4, 2), QUANT)
+    if read_again:
+        net.g.op("ADD", [y, row], [z])
+    return parse_model(net.g.build([x], [z if read_again else y]))
+
+
+@pytest.mark.parametrize("read_again, needed", [(True, 48), (False, 40)])
+def test_a_result_lies_over_rows_that_are_read_and_no_others(read_again: bool, needed: int) -> None:
+    """Rows that nobody reads end in the step that reads the one behind them, which may be needed again."""
+    model = cropped(read_again=read_again)
+    assert one_by_one(graph_of(model)).peak_bytes == needed
+    for execution in ("overlap", "streamed"):
+        plan = make_plan(model, execution=execution)
+        assert plan.arena_bytes == plan.proof.lower_bound_bytes == needed
+
+
+def test_a_part_for_nobody_lies_over_nothing() -> None:
+    """y and its RELU are put together, which nobody needs. The RELU's row of 8 bytes is alive with the 24 of y, all of
+    which is read again."""
+    net = Layers(np.random.default_rng(1))
+    x = net.tensor((3, 8), QUANT)
+    y = net.same("TANH", x)
+    part, both, z = net.same("RELU", y), net.tensor((6, 8), QUANT), net.same("LOGISTIC", y)
+    net.g.op("CONCATENATION", [y, part], [both], axis=0)
+    plan = make_plan(parse_model(net.g.build([x], [z])), execution="overlap")
+    assert plan.proof.lower_bound_bytes == 32
+
+
 def test_nothing_lies_over_an_output_of_the_model() -> None:
     """z is made by the last step of all, from y, which is an output as well."""
     g = GraphBuilder()

@@ -223,7 +223,7 @@ def _conflicts(bodies: Sequence[Body]) -> Near:
                 continue
             # the distance of the box's body from the other's, at which a box of each would begin together
             spans = by_pair[c].setdefault(b, [])
-            if staircase[b] and others[0].group not in box.over:
+            if staircase[b] and not (box.over and any(other.group in box.over for other in others)):
                 last = others[-1]
                 spans.append((others[0].offset - box.offset - box.bytes, last.offset + last.bytes - box.offset))
                 continue

@@ -104,6 +104,9 @@ class _Search:
             for span in spans
             for r in range(*span)
         }
+        self.read = {
+            (s, r) for actor in schedule.actors for s, spans in actor.reads for span in spans for r in range(*span)
+        }
         self.scratch = self._scratch()
         self.bound = placing.lower_bound(self._bodies(frozenset()), lives.ticks)
 
@@ -183,16 +186,20 @@ class _Search:
         boxes: list[Box] = []
         for r in range(store.rows):
             box = self._box(store, r, r % slots * store.row_bytes)
-            if boxes and slots == store.rows and (boxes[-1].first, boxes[-1].end) == (box.first, box.end):
-                whole = Box(boxes[-1].offset, boxes[-1].bytes + box.bytes, box.first, box.end, box.group, box.over)
+            last = boxes[-1] if boxes else box
+            same = (last.first, last.end, last.group) == (box.first, box.end, box.group)
+            if boxes and slots == store.rows and same:
+                whole = Box(last.offset, last.bytes + box.bytes, box.first, box.end, box.group, box.over)
                 boxes[-1] = whole
             else:
                 boxes.append(box)
         return Body((store.id,), tuple(boxes))
 
     def _box(self, store: Store, row: int, offset: int) -> Box:
+        """A row that nobody reads is in no group: it ends in some tick, but no result is made from it there."""
         first, end = self.lives.born[store.id][row], self.lives.end[store.id][row]
-        return Box(offset, store.row_bytes, first, end, store.id, self.over.get((store.id, row), frozenset()))
+        group = store.id if (store.id, row) in self.read else -1
+        return Box(offset, store.row_bytes, first, end, group, self.over.get((store.id, row), frozenset()))
 
     def _scratch(self) -> list[Body]:
         """A body for each actor that needs scratch, or sums rows up."""

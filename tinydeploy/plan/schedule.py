@@ -304,7 +304,7 @@ class _Search:
                     live += fresh * size[s]
                     now += fresh * size[s]
             shared = 0
-            for s, _, nexts in each.reads:
+            for s, ends, nexts in each.reads:
                 waiting = readers[s]
                 waiting[a] = lowest = nexts[row]
                 if len(waiting) > 1:
@@ -316,8 +316,8 @@ class _Search:
                         gone = (min(lowest, there[s]) - min(low[s], there[s])) * size[s]
                     low[s] = lowest
                     live -= gone
-                    if s in each.over and gone > shared:
-                        shared = gone
+                    if s in each.over and lowest >= ends[row]:  # the row that is read, not those that are skipped
+                        shared = max(shared, size[s])
             if shared:
                 now -= min(shared, sum(counts[row] * size[s] for s, counts, _ in each.writes))
             if now > top:

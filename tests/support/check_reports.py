@@ -10,7 +10,8 @@ from tinydeploy.report.verdicts import CaseVerdict, CheckReport, Verdict
 
 HOSTILE = f"a,b:c%d {HOSTILE_LAYER}\r\n::error::x ##[set-output name=exit-code]0 [t](http://evil)\x00\ud800\uffff"
 
-PROVENANCE = Provenance("9.9.9", {"execution": "streamed", "boards": ("a", "b"), "models": (), "timeout": None}, {"gcc": "14.2"})
+OPTIONS = {"execution": "streamed", "boards": ("a", "b"), "models": (), "timeout": None}
+PROVENANCE = Provenance("9.9.9", OPTIONS, {"gcc": "14.2"})
 
 
 def budget(rule: str, **more: object) -> Verdict:

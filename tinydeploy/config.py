@@ -52,6 +52,9 @@ class Place:
     file: str = ""
     line: int | None = None
 
+    def __str__(self) -> str:
+        return self.file if self.line is None else f"{self.file}:{self.line}"
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -82,10 +85,11 @@ class Growth:
 
 @dataclass(frozen=True)
 class Limits:
-    """Budgets and growths by name."""
+    """Budgets and growths by name. `place`: of a board's limits, where they begin."""
 
     budgets: Mapping[str, Budget] = field(default_factory=dict)
     growths: Mapping[str, Growth] = field(default_factory=dict)
+    place: Place = Place()
 
     def over(self, other: Limits) -> Limits:
         """These, and of the other's those that are not among these."""
@@ -94,11 +98,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class Rules:
-    """`settings`: options by name, checked. `by_board`: limits by the board's name, which go over `limits`."""
+    """`settings`: options by name, checked. `by_board`: limits by the board's name, which go over `limits`.
+    `boards_place`: where `boards` is written."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = Limits()
     by_board: Mapping[str, Limits] = field(default_factory=dict)
+    boards_place: Place = Place()
 
 
 @dataclass(frozen=True)
@@ -165,17 +171,15 @@ def _choice(*allowed: str) -> Reader:
 
 def _whole(least: int) -> Reader:
     def read(value: Any) -> int:
-        if type(value) is not int or not least <= value < 1 << 31:
-            raise _must(f"a whole number from {least} on")
+        if type(value) is not int or not least <= value <= _MOST:
+            raise _must(f"a whole number from {least} to {_MOST}")
         return value
 
     return read
 
 
 def _size(value: Any) -> int:
-    if not isinstance(value, int | str) or isinstance(value, bool):
-        raise _must('a size, such as 65536 or "64 KiB"')
-    return parse_bytes(value)
+    return int(_amount("bytes", value))
 
 
 def _seconds(value: Any) -> float:
@@ -216,6 +220,12 @@ _DEFAULT_KEYS: Mapping[str, Reader] = {
     "jobs": _whole(1),
 }
 _LIMIT_TABLES = ("budget", "growth", "board")
+_AMOUNTS: Mapping[Unit, str] = {
+    "bytes": 'a size, such as 65536 or "64 KiB"',
+    "count": 'a whole number, such as 8000000 or "8M"',
+    "ms": 'a time, such as "30 ms"',
+}
+_MOST = (1 << 31) - 1
 
 
 def parse_budget(name: str, value: Any, place: Place = Place()) -> Budget:
@@ -227,7 +237,8 @@ def parse_budget(name: str, value: Any, place: Place = Place()) -> Budget:
         raise UsageError(f"there is no budget `{name[:60]}`", hint=nearest(name, BUDGETS))
     unit = BUDGETS[name]
     if unit == "":
-        return Budget(name, _flag({"true": True, "false": False}.get(value, value)), str(value).lower(), place)
+        holds = value == "true" if value in ("true", "false") else _flag(value)  # the command line has texts alone
+        return Budget(name, holds, str(value).lower(), place)
     if value == "any":
         return Budget(name, None, "any", place)
     return Budget(name, _amount(unit, value), str(value), place)
@@ -252,14 +263,14 @@ def parse_growth(name: str, value: Any, place: Place = Place()) -> Growth:
 
 
 def _amount(unit: Unit, value: Any) -> float:
-    if isinstance(value, bool) or (unit != "s" and not isinstance(value, int | str)):
-        raise _must("a number or a string")
+    if unit == "s":
+        return _seconds(float(value) if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?", value) else value)
+    if isinstance(value, bool) or not isinstance(value, int | str) or (isinstance(value, int) and value >> 64 > 0):
+        raise _must(_AMOUNTS[unit])
     if unit == "bytes":
         return parse_bytes(value)
     if unit == "count":
         return parse_count(value)
-    if unit == "s":
-        return _seconds(float(value) if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?", value) else value)
     return 0.0 if str(value).strip() == "0" else parse_milliseconds(str(value))
 
 
@@ -342,7 +353,7 @@ class _Reading:
         for name, limits in boards.items():
             place = (*at, "board", name)
             by_board[name] = self._limits(self._table(limits, place, ("budget", "growth")), place)
-        return Rules(settings, self._limits(table, at), by_board)
+        return Rules(settings, self._limits(table, at), by_board, self._place((*at, "boards")))
 
     def _limits(self, table: Mapping[str, Any], at: tuple[Key, ...]) -> Limits:
         budgets, growths = {}, {}
@@ -352,7 +363,7 @@ class _Reading:
         for name, value in self._table(table.get("growth", {}), (*at, "growth"), GROWTHS).items():
             here = (*at, "growth", name)
             growths[name] = self._read(here, partial(parse_growth, name, place=self._place(here)), value)
-        return Limits(budgets, growths)
+        return Limits(budgets, growths, self._place(at))
 
     def _settings(self, table: Mapping[str, Any], at: tuple[Key, ...], keys: Mapping[str, Reader]) -> dict[str, Any]:
         return {name: self._read((*at, name), read, table[name]) for name, read in keys.items() if name in table}
@@ -375,6 +386,4 @@ class _Reading:
         return Place(self._shown, line_of(self._text, at))
 
     def _error(self, at: tuple[Key, ...], problem: str, *, hint: str | None = None) -> UsageError:
-        line = line_of(self._text, at)
-        where = self._shown if line is None else f"{self._shown}:{line}"
-        return UsageError(f"{where}: {dotted(at)}: {problem}", hint=hint or _HINT)
+        return UsageError(f"{self._place(at)}: {dotted(at)}: {problem}", hint=hint or _HINT)

@@ -35,7 +35,7 @@ def read_text(path: Path, *, hint: str | None = None) -> str:
     if len(data) > _MOST_BYTES:
         raise UsageError(f"{shown}: is larger than {_MOST_BYTES >> 20} MiB", hint=hint)
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8-sig")  # some editors begin a file with a byte order mark
     except UnicodeDecodeError as error:
         raise UsageError(f"{shown}: is not UTF-8 text (byte {error.start})", hint=hint) from None
 
@@ -68,7 +68,7 @@ def line_of(text: str, keys: Sequence[Key]) -> int | None:
     best: tuple[int, int | None] = (0, None)
     table: tuple[Key, ...] = ()
     seen: dict[tuple[Key, ...], int] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         header = _HEADER.fullmatch(line)
         key = _KEY.match(line)
         if header is not None:
@@ -78,8 +78,9 @@ def line_of(text: str, keys: Sequence[Key]) -> int | None:
             here = (*table, *_parts(key[1]))
         else:
             continue
-        if here == tuple(keys[: len(here)]) and len(here) > best[0]:
-            best = (len(here), number)
+        same = min(len(here), len(keys))  # of `[[a]]` the first stands for `a`
+        if here[:same] == tuple(keys[:same]) and same > best[0]:
+            best = (same, number)
     return best[1]
 
 

@@ -97,7 +97,7 @@ def test_pyproject_has_the_same_keys(tmp_path: Path) -> None:
     [
         ("[chekc]", 1, "chekc: unknown key", "did you mean `check`?"),
         ("emulator = 'qemu'", 1, 'emulator: must be "unicorn" or "renode"', ""),
-        ("\n\njobs = 0", 3, "jobs: must be a whole number from 1 on", ""),
+        ("\n\njobs = 0", 3, "jobs: must be a whole number from 1 to 2147483647", ""),
         ("jobs = true", 1, "jobs: must be a whole number", ""),
         ("[check]\nboards = 'stm32f746'", 2, "check.boards: must be a list of strings", ""),
         ("[check]\nboards = ['a', 3]", 2, "check.boards: must be a list of strings", ""),
@@ -107,6 +107,14 @@ def test_pyproject_has_the_same_keys(tmp_path: Path) -> None:
         ("[check.budget]\nlatency = 30", 2, "check.budget.latency:", "30 ms"),
         ("[check.budget]\ntimeout = 0", 2, "check.budget.timeout: must be a number of seconds", ""),
         ("[check.budget]\nmatches_reference = 'yes'", 2, "matches_reference: must be true or false", ""),
+        ("[check.budget]\nmatches_reference = []", 2, "matches_reference: must be true or false", ""),
+        ("[check.budget]\narena = true", 2, "check.budget.arena: must be a size, such as 65536", ""),
+        ("[check.budget]\narena = 0x" + "f" * 9999, 2, "check.budget.arena: must be a size, such as 65536", ""),
+        ("[check.budget]\ncycles = 1.5", 2, "check.budget.cycles: must be a whole number", ""),
+        ("[check.growth]\nlatency = 1.5", 2, 'check.growth.latency: must be a time, such as "30 ms"', '"2%"'),
+        ("[check.budget]\ntimeout = '2 s'", 2, "check.budget.timeout: must be a number of seconds", ""),
+        ("\n[[check.models]]", 2, "check.models: unknown key", "did you mean `model`?"),
+        ("jobs = 1\n[tool.tinydeploy]", 2, "tool: unknown key", ""),
         ("[check.budget]\narena = '2%'", 2, "check.budget.arena:", ""),
         ("[check.growth]\nmatches_reference = 'any'", 2, "matches_reference: unknown key", ""),
         ("[check.growth]\ninstructions = '-1%'", 2, "check.growth.instructions:", '"2%"'),
@@ -147,6 +155,13 @@ def test_a_file_that_is_none(tmp_path: Path, data: bytes, words: str) -> None:
     with pytest.raises(UsageError, match="tinydeploy") as caught:
         load_config(path)
     assert words in caught.value.message
+
+
+def test_files_of_windows(tmp_path: Path) -> None:
+    text = b"\xef\xbb\xbf# caf\xc3\xa9\r\n[check.budget]\r\narena = '64K'\r\n"
+    (tmp_path / "tinydeploy.toml").write_bytes(text)
+    budget = load_config(tmp_path / "tinydeploy.toml").check.limits.budgets["arena"]
+    assert (budget.limit, budget.place.line) == (65536, 3)
 
 
 def test_the_nearest_configuration_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 
 from tinydeploy.config import Limits, load_config, parse_budget
 from tinydeploy.errors import UsageError
+from tinydeploy.gates.baseline import Entry, read_baseline, write_baseline
 from tinydeploy.gates.targets import Chosen, Target, resolve
+from tinydeploy.resources import boards_dir
 
 
 @pytest.fixture(name="project")
@@ -177,10 +180,82 @@ def test_a_board_of_ones_own_is_found_beside_the_configuration(project: Path) ->
         ("board = 'nrf52dk'\n[[check.model]]\npath = '/x*'", "tinydeploy.toml:2: the pattern cannot be used"),
         ("board = 'nrf52'\n[[check.model]]\npath = 'digits'", "no board called `nrf52`"),
         ("board = 'nrf52dk'\n[check.board.nrf.budget]\n[[check.model]]\npath = 'digits'", "no board called `nrf`"),
-        ("board = 'nrf52dk'" + "\n[[check.model]]\npath = 'digits'" * 2, "digits on nrf52dk is there twice"),
+        ("board = 'nrf52dk'" + "\n[[check.model]]\npath = 'digits'" * 2, ":4: digits on nrf52dk is there already"),
+        ("[check]\nboards = ['nrf52']\n[[check.model]]\npath = 'digits'", "toml:2: there is no board called `nrf52`"),
+        (
+            "board = 'nrf52dk'\n[check.board.nrf.budget]\n[[check.model]]\npath = 'digits'",
+            "toml:2: there is no board called `nrf`",
+        ),
+        (
+            "board = 'nrf52dk'\n[check.board.stm32f746.budget]\narena = 1\n[[check.model]]\npath = 'digits'",
+            "toml:2: these limits hold nothing: no model of them is checked on stm32f746",
+        ),
+        (
+            (
+                "check.boards = ['nrf52dk', 'stm32f746']\n[[check.model]]\npath = 'digits'\nboards = ['nrf52dk']\n"
+                "[check.model.board.stm32f746.budget]\narena = 1\n[[check.model]]\npath = 'kws'"
+            ),
+            "toml:5: these limits hold nothing: no model of them is checked on stm32f746",
+        ),
+        (
+            (
+                "board = 'stm32f746'\n[check.board.stm32f746.budget]\narena = 1\n"
+                "[check.board.stm32f746g_disco.budget]\narena = 9\n[[check.model]]\npath = 'digits'"
+            ),
+            "toml:4: stm32f746g_disco and stm32f746 are the same board",
+        ),
     ],
 )
 def test_mistakes_are_told_before_anything_is_measured(project: Path, text: str, words: str) -> None:
     with pytest.raises(UsageError) as caught:
         targets(project, text)
     assert words in caught.value.message
+
+
+def test_limits_of_boards_that_are_left_out_today_are_no_mistake(project: Path) -> None:
+    text = """
+        [check]
+        boards = ["stm32f746", "nrf52dk"]
+        [check.board.stm32f746.budget]
+        arena = 1
+        [[check.model]]
+        path = "digits"
+        [check.model.board.stm32f746.budget]
+        flash = 1
+        """
+    assert list(targets(project, text, boards=("nrf52dk",))) == [("digits", "nrf52dk")]
+    assert list(targets(project, text, models=("kws",), boards=("nrf52dk",))) == [("kws", "nrf52dk")]
+
+
+def test_a_model_named_twice_on_the_command_line_is_one(project: Path) -> None:
+    text = "board = 'nrf52dk'"
+    found = targets(project, text, models=("../models/a.tflite", "./../src/../models/a.tflite", "digits", "digits"))
+    assert list(found) == [("models/a.tflite", "nrf52dk"), ("digits", "nrf52dk")]
+
+
+def test_options_of_the_command_line_that_make_two_cases_one(project: Path) -> None:
+    text = "board = 'nrf52dk'\n[[check.model]]\npath = 'digits'\n[[check.model]]\npath = 'digits'\nio = 'int8'"
+    assert len(targets(project, text, models=("digits",))) == 2
+    with pytest.raises(UsageError, match="digits --io int8 on nrf52dk is there already"):
+        targets(project, text, models=("digits",), settings={"io": "int8"})
+
+
+def test_two_boards_of_one_id(project: Path) -> None:
+    shipped = (boards_dir() / "nrf52dk.toml").read_text()
+    (project / "same.toml").write_text(shipped)
+    (project / "other.toml").write_text(shipped.replace("65_536", "32_768"))
+    text = "[check]\nboards = ['nrf52dk', './{}.toml']\n[[check.model]]\npath = 'digits'"
+    assert len(targets(project, text.format("same"))) == 1
+    with pytest.raises(UsageError, match="different boards with one `id`, nrf52dk"):
+        targets(project, text.format("other"))
+
+
+def test_names_that_a_baseline_could_not_hold(project: Path) -> None:
+    for name in (b"format", b"\xff\xe4.tflite"):
+        (project / os.fsdecode(name)).write_bytes(b"")
+    text = "board = 'nrf52dk'\n[[check.model]]\npath = 'format'\n[[check.model]]\npath = '*.tflite'"
+    found = targets(project, text)
+    assert list(found) == [("./format", "nrf52dk"), ("\\xff\\xe4.tflite", "nrf52dk")]
+    lock = project / "tinydeploy.lock"
+    write_baseline(lock, dict.fromkeys(found, Entry("abc", "0.1.0")))
+    assert set(read_baseline(lock)) == set(found)

@@ -21,6 +21,9 @@ from tinydeploy.operators.base import printable
 from tinydeploy.toml_files import line_of, parse, printable_path, read_text
 
 FORMAT = 1
+FORMAT_KEY = "format"
+"""A key of the file's own, which no model may be called by."""
+
 _HINT = "it is written by `tinydeploy check --update`; take one side of a conflict whole and update again"
 _HEAD = "# The baseline of `tinydeploy check`, which writes it with --update. Bytes, counts, microseconds.\n"
 
@@ -95,7 +98,7 @@ def read_baseline(path: Path) -> dict[Key, Entry]:
         return {}
     text, shown = read_text(path, hint=_HINT), printable_path(path)
     document = parse(text, shown, hint=_HINT)
-    found = document.pop("format", None)
+    found = document.pop(FORMAT_KEY, None)
     if found != FORMAT:
         older = "it is not one of `tinydeploy check`" if found is None else f"it is of format {str(found)[:20]}"
         raise UsageError(f"{shown}: {older}, this tinydeploy knows format {FORMAT}", hint=_HINT)
@@ -156,7 +159,7 @@ def write_baseline(path: Path, entries: Mapping[Key, Entry]) -> None:
 
 def render(entries: Mapping[Key, Entry]) -> str:
     """The text of the file."""
-    parts = [f"{_HEAD}format = {FORMAT}\n"]
+    parts = [f"{_HEAD}{FORMAT_KEY} = {FORMAT}\n"]
     for (model, board), entry in sorted(entries.items()):
         lines = [f"[{_quoted(model)}.{_quoted(board)}]"]
         for name in _TEXTS:
@@ -174,12 +177,12 @@ def _quoted(key: str) -> str:
 
 
 def _string(text: str) -> str:
-    """A basic string of TOML, ASCII only."""
+    """A basic string of TOML, of one line that reads as it is written."""
     told = ""
-    for c in text.encode("utf-8", "replace").decode():
+    for c in text:
         if c in '"\\':
             told += f"\\{c}"
-        elif " " <= c <= "~":
+        elif c.isprintable():
             told += c
         else:
             told += f"\\U{ord(c):08x}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 from tinydeploy.batch import Case
 from tinydeploy.boards import Board, find_board
 from tinydeploy.catalog import model_path
-from tinydeploy.config import LOCK_NAME, PLAN_KEYS, Config, Limits, ModelRules, Rules
-from tinydeploy.errors import UsageError
+from tinydeploy.config import LOCK_NAME, PLAN_KEYS, Config, Limits, ModelRules, Place, Rules
+from tinydeploy.errors import BoardError, UsageError
+from tinydeploy.gates.baseline import FORMAT_KEY
 from tinydeploy.operators.base import printable
 from tinydeploy.pipeline import PlanOptions
 
@@ -65,7 +66,8 @@ def baseline_path(config: Config | None, chosen: Chosen) -> Path:
 def resolve(config: Config | None, chosen: Chosen) -> tuple[Target, ...]:
     """All targets, in the configuration's order.
 
-    Raises `UsageError` for a model or a board that does not exist, for two that are the same, and for nothing to do.
+    Raises `UsageError` for a model or a board that does not exist, for two that are the same, for limits on a board
+    that nothing is checked on, and for nothing to do.
     """
     folder = Path() if config is None else config.folder
     base = baseline_path(config, chosen).parent
@@ -73,48 +75,57 @@ def resolve(config: Config | None, chosen: Chosen) -> tuple[Target, ...]:
     defaults = {} if config is None else config.defaults
     boards = _Boards(folder)
     found: dict[tuple[str, str], Target] = {}
-    for spec, file, rules in _models(config, chosen):
+    places: dict[tuple[str, str], Place] = {}
+    for spec, file, entry in _models(config, chosen):
+        rules = entry.rules
         settings = {**_CASE_DEFAULTS, **defaults, **check.settings, **rules.settings, **chosen.settings}
-        for spelled, board in boards.of(chosen, rules, check, defaults):
+        named = boards.of(chosen, rules, check, defaults)
+        if not chosen.boards:
+            boards.expect(rules, {board.id for _, board in named})
+        for spelled, board in named:
             limits = chosen.limits
             for level in (rules, check):  # what is said of a model goes over what is said of all
                 limits = limits.over(boards.limits(level, board)).over(level.limits)
             case = _case(spec, spelled, settings, folder, limits)
-            name = _called(spec, file, base) + _label(case.options)
-            if (name, board.id) in found and config is not None and not chosen.models:
+            name = _utf8(_called(spec, file, base) + _label(case.options))
+            key = (name, board.id)
+            if key in found:
                 raise UsageError(
-                    f"{config.file}: {name} on {board.id} is there twice",
+                    f"{entry.place}: {printable(name)} on {board.id} is there already, see {places[key]}",
                     hint="one [[check.model]] each, or plan options that tell them apart",
                 )
-            found[name, board.id] = Target(name, board.id, case, limits, "" if file is None else str(file))
+            found[key] = Target(*key, case, limits, "" if file is None else str(file))
+            places[key] = entry.place
     if not found:
         raise UsageError(
             "there is nothing to check",
             hint="name a model and a board (tinydeploy check MODEL --board BOARD), or list them in tinydeploy.toml",
         )
+    if not chosen.models and not chosen.boards:
+        boards.expect(check, {board for _, board in found})
     return tuple(found.values())
 
 
-def _models(config: Config | None, chosen: Chosen) -> Iterator[tuple[str, Path | None, Rules]]:
+def _models(config: Config | None, chosen: Chosen) -> Iterator[tuple[str, Path | None, ModelRules]]:
     """Each model, as the pipeline finds it, with its file and what the configuration says of it."""
     listed = [] if config is None else list(_listed(config))
     if not chosen.models:
         yield from listed
         return
-    for spec in chosen.models:
-        file = _own_file(spec)
+    named = [(spec, _own_file(spec)) for spec in chosen.models]
+    for spec, file in {_called(spec, file, Path()): (spec, file) for spec, file in named}.values():
         same = [each for each in listed if _same(each[1], file) and (file is not None or each[0] == spec)]
-        yield from same or [(spec, file, Rules())]
+        yield from same or [(spec, file, ModelRules(spec, Rules()))]
 
 
-def _listed(config: Config) -> Iterator[tuple[str, Path | None, Rules]]:
+def _listed(config: Config) -> Iterator[tuple[str, Path | None, ModelRules]]:
     """A pattern leaves out the files that have an entry of their own."""
     found = [(entry, tuple(_matches(config.folder, entry))) for entry in config.models]
     own = {file.resolve() for entry, files in found if not _PATTERN & set(entry.path) for _, file in files if file}
     for entry, files in found:
         for spec, file in files:
             if not (_PATTERN & set(entry.path) and file is not None and file.resolve() in own):
-                yield spec, file, entry.rules
+                yield spec, file, entry
 
 
 def _matches(folder: Path, entry: ModelRules) -> Iterator[tuple[str, Path | None]]:
@@ -124,19 +135,15 @@ def _matches(folder: Path, entry: ModelRules) -> Iterator[tuple[str, Path | None
         try:
             yield spec, _own_file(spec)
         except UsageError as error:
-            raise UsageError(f"{_where(entry)}: {error.message}", hint=error.hint) from None
+            raise UsageError(f"{entry.place}: {error.message}", hint=error.hint) from None
         return
     try:
         files = sorted(file for file in folder.glob(entry.path) if file.is_file())
     except (ValueError, NotImplementedError) as error:
-        raise UsageError(f"{_where(entry)}: the pattern cannot be used: {error}") from None
+        raise UsageError(f"{entry.place}: the pattern cannot be used: {error}") from None
     if not files:
-        raise UsageError(f"{_where(entry)}: no file matches {printable(entry.path)}")
+        raise UsageError(f"{entry.place}: no file matches {printable(entry.path)}")
     yield from ((str(file), file) for file in files)
-
-
-def _where(entry: ModelRules) -> str:
-    return f"{entry.place.file}:{entry.place.line}" if entry.place.line is not None else entry.place.file
 
 
 def _own_file(spec: str) -> Path | None:
@@ -164,23 +171,53 @@ class _Boards:
             named = [(name, find_board(name)) for name in chosen.boards]
         else:
             default = (defaults["board"],) if "board" in defaults else ()
-            names = rules.settings.get("boards", check.settings.get("boards", default))
+            source = rules if "boards" in rules.settings else check
+            names = source.settings.get("boards", default)
             if not names:
                 raise UsageError("no board is named", hint="--board BOARD, or boards = […] in [check]")
-            named = [(self._from_here(name), self._find(name)) for name in names]
-        return list({board.id: (name, board) for name, board in named}.values())
+            named = [(self._from_here(name), self._find(name, source.boards_place)) for name in names]
+        found: dict[str, tuple[str, Board]] = {}
+        for name, board in named:
+            if found.setdefault(board.id, (name, board))[1] != board:
+                other = printable(found[board.id][0])
+                raise UsageError(
+                    f"{printable(name)} and {other} are different boards with one `id`, {board.id}",
+                    hint="a board file of your own has an `id` of its own",
+                )
+        return list(found.values())
 
     def limits(self, rules: Rules, board: Board) -> Limits:
         """What the rules say of one board alone."""
-        found = Limits()
+        return self._by_id(rules).get(board.id, ("", Limits()))[1]
+
+    def expect(self, rules: Rules, checked: Collection[str]) -> None:
+        """Raises `UsageError` for limits on a board that is not among those that something is checked on."""
+        for board, (name, limits) in self._by_id(rules).items():
+            if board not in checked:
+                raise UsageError(
+                    f"{limits.place}: these limits hold nothing: no model of them is checked on {printable(name)}",
+                    hint="`boards` says what models are checked on",
+                )
+
+    def _by_id(self, rules: Rules) -> dict[str, tuple[str, Limits]]:
+        """The limits of boards by their ids, with the name that each is called by."""
+        found: dict[str, tuple[str, Limits]] = {}
         for name, limits in rules.by_board.items():
-            if self._find(name).id == board.id:
-                found = limits.over(found)
+            board = self._find(name, limits.place).id
+            if board in found:
+                raise UsageError(
+                    f"{limits.place}: {printable(name)} and {printable(found[board][0])} are the same board",
+                    hint="limits of a board belong under one of its names",
+                )
+            found[board] = (name, limits)
         return found
 
-    def _find(self, name: str) -> Board:
+    def _find(self, name: str, place: Place) -> Board:
         if name not in self._known:
-            self._known[name] = find_board(self._from_here(name))
+            try:
+                self._known[name] = find_board(self._from_here(name))
+            except BoardError as error:
+                raise BoardError(f"{place}: {error.message}", hint=error.hint) from None
         return self._known[name]
 
     def _from_here(self, name: str) -> str:
@@ -213,9 +250,17 @@ def _called(spec: str, file: Path | None, base: Path) -> str:
     if file is None:
         return spec
     try:
-        return Path(os.path.relpath(file, base)).as_posix()
+        path = Path(os.path.relpath(file, base)).as_posix()
     except ValueError:  # on another drive
-        return file.as_posix()
+        path = file.as_posix()
+    if path == FORMAT_KEY:
+        path = f"./{path}"
+    return path
+
+
+def _utf8(name: str) -> str:
+    """Bytes of a file's name that are not UTF-8 as escapes: the baseline and reports are."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _label(options: PlanOptions) -> str:

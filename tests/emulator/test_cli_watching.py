@@ -74,6 +74,19 @@ def test_a_trace_that_cannot_be_written_costs_no_work(
     assert words in captured.err and not captured.out
 
 
+def test_a_trace_that_cannot_be_written_after_all_costs_no_report(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    elf = build("int main(void) { return 0; }", "stm32f746").elf
+    path = tmp_path / "x.json"
+    path.symlink_to(tmp_path / "none" / "x.json")
+    for call in (("emulate", str(elf)), ("run", "digits", "--no-verify")):
+        assert main.run((*call, *BOARD, "--trace", str(path), "--format", "json")) == 2
+        captured = capfd.readouterr()
+        assert json.loads(captured.out)
+        assert f"cannot write {path}: No such file or directory" in captured.err
+
+
 def test_emulate_traces_firmware_that_faults(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     elf = build("int main(void) { *(volatile int *)0x30000000 = 1; return 0; }", "stm32f746").elf
     path = tmp_path / "x.speedscope.json"
@@ -92,11 +105,13 @@ def test_run_waits_for_a_debugger_and_then_reports_as_ever(tmp_path: Path) -> No
         assert process.stderr is not None and process.stdout is not None
         line = next(line for line in process.stderr if line.startswith("waiting for a debugger"))
         match = re.fullmatch(
-            r"waiting for a debugger: gdb-multiarch -d (\S+) (\S+) -ex 'target remote 127\.0\.0\.1:(\d+)'\n", line
+            r"waiting for a debugger: gdb-multiarch -d (\S+) -d (\S+) (\S+) -ex 'target remote 127\.0\.0\.1:(\d+)'\n",
+            line,
         )
         assert match is not None
-        assert (Path(match[1]) / "kws.c").is_file() and Path(match[2]).is_file()
-        with Client(int(match[3])) as client:
+        assert (Path(match[1]) / "kws.c").is_file() and (Path(match[2]) / "firmware/port/startup.c").is_file()
+        assert Path(match[3]).is_file()
+        with Client(int(match[4])) as client:
             assert client.ask("c") == "W00"
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 0

@@ -159,7 +159,7 @@ def test_what_is_no_ram_cannot_be_written_and_what_is_no_memory_not_be_read() ->
         assert run.client.ask("m40000000,4") == "E01"
         assert run.client.ask("me000ed00,4") == "E01"
         memory = run.client.ask("qXfer:memory-map:read::0,4000")
-        assert '<memory type="rom" start="0x8000000" length="0x100000"/>' in memory
+        assert '<memory type="flash" start="0x8000000" length="0x100000">' in memory
         assert '<memory type="ram" start="0x20000000"' in memory
         assert run.client.ask("D") == "OK"
         assert run.end().exit_code == 0
@@ -260,6 +260,15 @@ def test_an_endless_loop_is_interrupted_and_no_time_out_comes_before_it_is_let_g
         assert run.client.ask("D") == "OK"
         result = run.end()
     assert result.fault is not None and result.fault.kind == "time-out"
+
+
+def test_who_lets_go_late_leaves_the_run_all_its_time() -> None:
+    """What passed while it stood is none of it."""
+    source = "int main(void) { for (volatile unsigned n = 0; n < 300000; n++) {} return 0; }"
+    with debugged(source, timeout_seconds=1) as run:
+        run.thread.join(1.5)
+        assert run.client.ask("D") == "OK"
+        assert run.end().fault is None
 
 
 @pytest.mark.parametrize("packet", ["k", "vKill;1"])

@@ -98,10 +98,13 @@ def test_memory_and_registers_of_the_floating_point_unit(tmp_path: Path) -> None
         "print/x *(unsigned *)0x08000000",
         "set var *(unsigned *)0x08000000 = 0",
         "x/1x 0xe000ed00",
+        "load",
         "info mem",
         "detach",
     )
     assert "$1 = 1.5" in said
     assert f"= {debugged.built.image.stack_top:#x}" in said  # the vector table's first word
-    assert said.count("Cannot access memory at address") == 2
+    assert "Writing to flash memory forbidden" in said
+    assert "Cannot access memory at address 0xe000ed00" in said
+    assert "does not support flash erase" in said
     assert debugged.worst.reads == alone.worst.reads

@@ -110,10 +110,6 @@ def emulate_firmware(
         _show(b"\n")
     digest = hashlib.sha256(content).hexdigest()
     told = provenance({"timeout": timeout}, {"emulator": chosen.version})
-    if trace is not None:
-        from tinydeploy.pipeline import timeline_of
-
-        save_trace(trace, timeline_of(result, found, f"{elf.name} on {found.id}", trace_facts(told, elf=digest)))
     facts = EmulationFacts(
         elf=str(elf),
         sha256=digest,
@@ -130,6 +126,10 @@ def emulate_firmware(
         interrupts=result.interrupts,
     )
     emit(emulation_document(found, facts, told), format_)
+    if trace is not None:
+        from tinydeploy.pipeline import timeline_of
+
+        save_trace(trace, timeline_of(result, found, f"{elf.name} on {found.id}", trace_facts(told, elf=digest)))
     if result.fault is not None:
         raise RunError(f"{elf}: {result.fault.message}", hint=_hint(result, chosen.emulator.name))
     if result.exit_code:

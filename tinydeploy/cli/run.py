@@ -107,6 +107,7 @@ def command(
     from tinydeploy.cli.planning import plan_choices, require_fit
     from tinydeploy.errors import UsageError
     from tinydeploy.report.runs import run_document
+    from tinydeploy.resources import firmware_dir
     from tinydeploy.transform import original_inputs, original_outputs
     from tinydeploy.verify import compare, load_inputs, raise_on_difference, random_inputs
 
@@ -134,7 +135,7 @@ def command(
         built = pipeline.build_image(using.fitted(planned), Path(folder), toolchain=toolchain)
         stage("emulating" if server is None else None)
         if server is not None:
-            announce(server, built.image.elf, Path(folder))
+            announce(server, built.image.elf, Path(folder), firmware_dir().parent)
         ran = pipeline.run_model(built, using.emulator, given, layers=layers, trace=trace is not None)
         stage("comparing with the reference")
         runs, why_not = _wait(answers, layers)
@@ -153,8 +154,6 @@ def command(
         **pipeline.describe(options),
     }
     told = provenance(chosen, tools)
-    if trace is not None:
-        save_trace(trace, pipeline.timeline_of_run(ran, trace_facts(told, model=planned.model.sha256)))
     whence = "given: " + ", ".join(inputs) if inputs else f"random, seed {seed}"
     document = run_document(
         planned,
@@ -165,6 +164,8 @@ def command(
         not_verified=why_not,
     )
     emit(document, format_)
+    if trace is not None:
+        save_trace(trace, pipeline.timeline_of_run(ran, trace_facts(told, model=planned.model.sha256)))
     if verification is not None:
         raise_on_difference(read, verification)
 

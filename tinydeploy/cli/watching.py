@@ -55,11 +55,11 @@ def open_server(port: int | None) -> Iterator[GdbServer | None]:
         server.close()
 
 
-def announce(server: GdbServer, elf: Path, sources: Path | None = None) -> None:
-    """How to come in, on standard error."""
-    folder = "" if sources is None else f"-d {shlex.quote(str(sources))} "
+def announce(server: GdbServer, elf: Path, *sources: Path) -> None:
+    """How to come in, on standard error; `sources`: the folders from which the sources have their names."""
+    folders = "".join(f"-d {shlex.quote(str(folder))} " for folder in sources)
     click.echo(
-        f"waiting for a debugger: gdb-multiarch {folder}{shlex.quote(str(elf))} "
+        f"waiting for a debugger: gdb-multiarch {folders}{shlex.quote(str(elf))} "
         f"-ex 'target remote 127.0.0.1:{server.port}'",
         err=True,
     )

@@ -280,9 +280,13 @@ def _description(registers: list[_Register]) -> str:
 
 
 def _memory_map(board: Board) -> str:
-    """What is written to flash is refused, as on the chip, so GDB is told that it is ROM."""
+    """Flash is told as such: GDB then says why it does not write to it, nor `load`."""
     lines = ['<?xml version="1.0"?>', "<memory-map>"]
     for region in sorted(board.regions, key=lambda r: r.base):
-        kind = "ram" if region.kind is RegionKind.RAM else "rom"
-        lines.append(f'<memory type="{kind}" start="{region.base:#x}" length="{region.bytes:#x}"/>')
+        place = f'start="{region.base:#x}" length="{region.bytes:#x}"'
+        if region.kind is RegionKind.RAM:
+            lines.append(f'<memory type="ram" {place}/>')
+        else:
+            block = '<property name="blocksize">0x400</property>'  # GDB insists on one; nothing is ever erased
+            lines.append(f'<memory type="flash" {place}>{block}</memory>')
     return "\n".join([*lines, "</memory-map>"])

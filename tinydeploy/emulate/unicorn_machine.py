@@ -282,8 +282,11 @@ class _Machine:
     def _is_late(self) -> bool:
         """The run took longer than it may; a debugger has all the time that it wants."""
         if self._debug is not None and self._debug.connected:
-            self._deadline = time.monotonic() + self._job.timeout_seconds
+            self._start_clock()
         return time.monotonic() > self._deadline
+
+    def _start_clock(self) -> None:
+        self._deadline = time.monotonic() + self._job.timeout_seconds
 
     def _heartbeat(self) -> int:
         try:
@@ -450,10 +453,10 @@ class _Machine:
         self._engine.reg_write(a.UC_ARM_REG_SP, self._stack)
         self._engine.reg_write(a.UC_ARM_REG_LR, 0xFFFFFFFF)
         started = time.monotonic()
-        self._deadline = started + job.timeout_seconds
         self._engine.reg_write(a.UC_ARM_REG_PC, self._entry | 1)
         if self._debug is not None:
             self._debug.begin()
+        self._start_clock()
         pc = self._go(self._pc())
         seconds = time.monotonic() - started
         if self._failure is not None:
@@ -509,6 +512,7 @@ class _Machine:
             if self._failure is not None or self._stop is not None or self._exit_code is not None:
                 return pc
             if self._debug is not None and self._debug.stood():
+                self._start_clock()
                 pc = self._pc()
                 continue
             if self._state.reason != h.RUNNING:

@@ -24,8 +24,6 @@ from tinydeploy.errors import (
 )
 from tinydeploy.operators.base import printable
 from tinydeploy.operators.registry import slow_kernel
-from tinydeploy.plan.fit import Part, total
-from tinydeploy.report.cycles import short_kind
 from tinydeploy.report.plans import Planned, live_bytes_by_operator
 
 if TYPE_CHECKING:
@@ -83,13 +81,14 @@ class _Known:
     def failed(self, status: Status, message: str, hint: str | None) -> None:
         self.outcome = replace(self.outcome, status=status, message=message, hint=hint)
 
-    def _adds(self, kind: str, **figures: int | float | None) -> None:
-        """More figures of one kind, or better ones; those that are None are not known."""
-        found = {name: value for name, value in figures.items() if value is not None}
+    def _figures(self, planned: Planned, built: Built | None = None, ran: Ran | None = None) -> None:
+        """More figures, or better ones; those that are not known stay out."""
+        found = pipeline.figures_of(planned, built, ran)
+        known = {name: figure for name, figure in found.items() if figure.kind != "unknown"}
         self.outcome = replace(
             self.outcome,
-            figures={**self.outcome.figures, **found},
-            kinds={**self.outcome.kinds, **dict.fromkeys(found, kind)},
+            figures={name: figure.value for name, figure in known.items()},
+            kinds={name: figure.kind for name, figure in known.items()},
         )
 
     def _uses(self, **versions: str) -> None:
@@ -114,20 +113,8 @@ class _Known:
                 self._run(read, planned, material, Path(folder))
 
     def _planned(self, planned: Planned) -> None:
-        plan, fitted, totals = planned.plan, planned.fit, planned.costs.totals
-        self._adds(
-            "computed",
-            arena_bytes=plan.arena_bytes,
-            arena_bound_bytes=plan.proof.lower_bound_bytes,
-            macs=totals.macs,
-        )
-        for part in (*fitted.sram_parts, *fitted.flash_parts):
-            if part.kind != "unknown":
-                self._adds(part.kind, **{f"{part.name}_bytes": part.bytes})
-        self._adds(fitted.sram.kind, sram_bytes=fitted.sram.used_bytes)
-        if fitted.flash.kind != "unknown":
-            self._adds(fitted.flash.kind, flash_bytes=fitted.flash.used_bytes)
-        live = live_bytes_by_operator(plan)
+        self._figures(planned)
+        live = live_bytes_by_operator(planned.plan)
         core = planned.board.core
         self.outcome = replace(
             self.outcome,
@@ -143,28 +130,13 @@ class _Known:
                 )
                 for layer in planned.costs.layers
             ),
-            peak_operator=fitted.blame.operator,
-            peak=tuple((alive.name, alive.bytes) for alive in fitted.blame.alive),
+            peak_operator=planned.fit.blame.operator,
+            peak=tuple((alive.name, alive.bytes) for alive in planned.fit.blame.alive),
         )
 
     def _built(self, built: Built) -> None:
-        image = built.image
-        self._adds(
-            "computed",
-            static_bytes=image.static_bytes,
-            weights_bytes=built.constant_bytes,
-            code_bytes=built.code_bytes,
-            flash_bytes=image.flash_bytes,
-        )
-        self._sums_sram()
-        self._uses(toolchain=image.toolchain)
-
-    def _sums_sram(self) -> None:
-        figures, kinds = self.outcome.figures, self.outcome.kinds
-        names = ("arena", "stack", "static")
-        parts = tuple(Part(name, int(figures[f"{name}_bytes"]), kinds[f"{name}_bytes"]) for name in names)
-        memory = total("SRAM", parts, 0)
-        self._adds(memory.kind, sram_bytes=memory.used_bytes)
+        self._figures(built.planned, built)
+        self._uses(toolchain=built.image.toolchain)
 
     def _run(self, read: Model, planned: Planned, material: Material, folder: Path) -> None:
         from tinydeploy.pipeline.emulators import EmulatorChoice, choose_emulator
@@ -180,7 +152,7 @@ class _Known:
         built = pipeline.build_image(using.fitted(planned), folder, toolchain=case.toolchain)
         self._built(built)
         ran = pipeline.run_model(built, using.emulator, given)
-        self._ran(ran, material)
+        self._ran(ran)
         self._uses(emulator=using.version)
         if not case.verify:
             return
@@ -192,12 +164,8 @@ class _Known:
             self._uses(**{run.name: run.version for run in runs})
             raise_on_difference(read, verification)
 
-    def _ran(self, ran: Ran, material: Material) -> None:
-        self._adds("emulated", stack_bytes=ran.watermark("stack"), instructions=ran.instructions)
-        self._sums_sram()
-        if ran.cycles is not None:
-            latency = 1e3 * ran.cycles / material.board.clock_hz
-            self._adds(short_kind(ran.worst.cycles_kind), cycles=ran.cycles, latency_ms=latency)
+    def _ran(self, ran: Ran) -> None:
+        self._figures(ran.built.planned, ran.built, ran)
         instructions, cycles = ran.instructions_by_operator, ran.cycles_by_operator
         layers = (
             replace(layer, instructions=instructions.get(layer.index), cycles=cycles.get(layer.index))

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tinydeploy import pipeline
 from tinydeploy.errors import UsageError
 from tinydeploy.operators.base import printable
-from tinydeploy.plan.fit import Part, total
 from tinydeploy.report.cycles import short_kind
 from tinydeploy.report.document import number, percent
 
@@ -20,6 +20,17 @@ if TYPE_CHECKING:
     from tinydeploy.report.plans import Planned
 
 _SHOWN = 4  # names in a message
+# What checks call the figures of `pipeline.figures_of`, and their units.
+_MEMORY = {
+    **{name: (f"{name}_bytes", "bytes") for name in ("arena", "stack", "static", "weights", "code")},
+    "SRAM": ("sram_bytes", "bytes"),
+    "flash": ("flash_bytes", "bytes"),
+}
+_TIME = {
+    "instructions": ("instructions", "instructions"),
+    "cycles": ("cycles", "cycles"),
+    "latency": ("latency_ms", "ms"),
+}
 
 
 @dataclass(frozen=True)
@@ -48,37 +59,30 @@ def amount(value: int | float, unit: str) -> str:
 
 def figures_of(planned: Planned, built: Built | None, ran: Ran | None) -> Mapping[str, Figure]:
     """All that is known of a model on a board, by name; a better figure replaces a weaker one of the plan."""
-    found: dict[str, Figure] = {}
+    known = pipeline.figures_of(planned, built, ran)
+    culprits = _culprits(planned, built, ran, {name: known[column].value for name, (column, _) in _MEMORY.items()})
+    return {
+        name: Figure(name, known[column].value, unit, known[column].kind, culprits.get(name, ""))
+        for name, (column, unit) in {**_MEMORY, **_TIME}.items()
+        if column in known
+    }
 
-    def add(name: str, value: int | float | None, unit: str, kind: str, culprit: str = "") -> None:
-        if value is not None:
-            found[name] = Figure(name, value, unit, kind, culprit)
 
-    parts = {p.name: p for p in (*planned.fit.sram_parts, *planned.fit.flash_parts)}
+def _culprits(
+    planned: Planned, built: Built | None, ran: Ran | None, sizes: Mapping[str, int | float]
+) -> dict[str, str]:
+    alive, weights, code = _alive(planned), _heaviest(planned), "" if built is None else _largest_function(built)
+    larger = weights if sizes["weights"] >= sizes["code"] else code
+    found = {
+        "arena": alive,
+        "weights": weights,
+        "code": code,
+        "SRAM": f"{_made_of(sizes, 'arena', 'stack', 'static')}; {alive}",
+        "flash": f"{_made_of(sizes, 'weights', 'code')}; {larger}",
+    }
     if ran is not None:
-        parts["stack"] = Part("stack", ran.watermark("stack"), "emulated")
-    code = ""
-    if built is not None:
-        parts["static"] = Part("static", built.image.static_bytes, "computed")
-        parts["weights"] = Part("weights", built.constant_bytes, "computed")
-        parts["code"] = Part("code", built.code_bytes, "computed")
-        code = _largest_function(built)
-    alive, weights = _alive(planned), _heaviest(planned)
-    for name, culprit in (("arena", alive), ("stack", ""), ("static", ""), ("weights", weights), ("code", code)):
-        add(name, parts[name].bytes, "bytes", parts[name].kind, culprit)
-    sram = total("SRAM", tuple(parts[name] for name in ("arena", "stack", "static")), 0)
-    flash = total("flash", (parts["weights"], parts["code"]), 0)
-    add("SRAM", sram.used_bytes, "bytes", sram.kind, f"{_made_of(parts, 'arena', 'stack', 'static')}; {alive}")
-    larger = weights if parts["weights"].bytes >= parts["code"].bytes else code
-    add("flash", flash.used_bytes, "bytes", flash.kind, f"{_made_of(parts, 'weights', 'code')}; {larger}")
-    if ran is not None:
-        model, run = planned.model, ran.worst
-        most = _slowest(model, ran.instructions_by_operator, ran.instructions)
-        add("instructions", ran.instructions, "instructions", "emulated", most)
-        slow = _slowest(model, ran.cycles_by_operator, ran.cycles or 0)
-        kind = short_kind(run.cycles_kind)
-        add("cycles", ran.cycles, "cycles", kind, slow)
-        add("latency", _milliseconds(ran.cycles, planned.board), "ms", kind, slow)
+        found["instructions"] = _slowest(planned.model, ran.instructions_by_operator, ran.instructions)
+        found["cycles"] = found["latency"] = _slowest(planned.model, ran.cycles_by_operator, ran.cycles or 0)
     return found
 
 
@@ -90,9 +94,8 @@ def figures_of_firmware(board: Board, run: RunResult) -> Mapping[str, Figure]:
     found = {"instructions": Figure("instructions", run.instructions, "instructions", "emulated", culprit)}
     if run.cycles is not None:
         kind = short_kind(run.cycles_kind)
-        milliseconds = _milliseconds(run.cycles, board) or 0.0
         found["cycles"] = Figure("cycles", run.cycles, "cycles", kind, culprit)
-        found["latency"] = Figure("latency", milliseconds, "ms", kind, culprit)
+        found["latency"] = Figure("latency", 1e3 * run.cycles / board.clock_hz, "ms", kind, culprit)
     return found
 
 
@@ -120,12 +123,8 @@ def find_layer(model: Model, named: str) -> int:
     )
 
 
-def _milliseconds(cycles: int | None, board: Board) -> float | None:
-    return None if cycles is None else 1e3 * cycles / board.clock_hz
-
-
-def _made_of(parts: Mapping[str, Part], *names: str) -> str:
-    return " + ".join(f"{name} {number(parts[name].bytes)}" for name in names)
+def _made_of(sizes: Mapping[str, int | float], *names: str) -> str:
+    return " + ".join(f"{name} {number(int(sizes[name]))}" for name in names)
 
 
 def _alive(planned: Planned) -> str:

@@ -20,39 +20,43 @@ Key = str | int
 """A key of a table, or a position in an array of tables."""
 
 
-def read_text(path: Path, *, hint: str | None = None) -> str:
-    """The file's text. Raises `UsageError` for one that cannot be read, is far too large, or is not UTF-8."""
+def read_text(path: Path, *, hint: str | None = None, error: type[UsageError] = UsageError) -> str:
+    """The file's text. Raises `error` for one that cannot be read, is far too large, or is not UTF-8."""
     shown = printable_path(path)
     try:
         if path.is_dir():
-            raise UsageError(f"{shown}: is a folder", hint=hint)
+            raise error(f"{shown}: is a folder", hint=hint)
+        if not path.exists():
+            raise error(f"{shown}: no such file", hint=hint)
+        if not path.is_file():  # a device or a pipe might never end
+            raise error(f"{shown}: is not a regular file", hint=hint)
         with path.open("rb") as stream:
             data = stream.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{shown}: cannot be read: {error.strerror or error}", hint=hint) from None
+    except OSError as failure:
+        raise error(f"{shown}: cannot be read: {failure.strerror or failure}", hint=hint) from None
     except ValueError:  # a NUL inside the path
-        raise UsageError(f"{shown}: is not a valid path", hint=hint) from None
+        raise error(f"{shown}: is not a valid path", hint=hint) from None
     if len(data) > _MOST_BYTES:
-        raise UsageError(f"{shown}: is larger than {_MOST_BYTES >> 20} MiB", hint=hint)
+        raise error(f"{shown}: is larger than {_MOST_BYTES >> 20} MiB", hint=hint)
     try:
         return data.decode("utf-8-sig")  # some editors begin a file with a byte order mark
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{shown}: is not UTF-8 text (byte {error.start})", hint=hint) from None
+    except UnicodeDecodeError as failure:
+        raise error(f"{shown}: is not UTF-8 text (byte {failure.start})", hint=hint) from None
 
 
-def parse(text: str, shown: str, *, hint: str | None = None) -> dict[str, Any]:
-    """The text as a document; `shown` is what messages call it. Raises `UsageError`, which names the line."""
+def parse(text: str, shown: str, *, hint: str | None = None, error: type[UsageError] = UsageError) -> dict[str, Any]:
+    """The text as a document; `shown` is what messages call it. Raises `error`, which names the line."""
     conflict = _CONFLICT.search(text)
     if conflict is not None:
         line = text.count("\n", 0, conflict.start()) + 1
-        raise UsageError(f"{shown}:{line}: holds the marks of a merge conflict ({conflict[1]})", hint=hint)
+        raise error(f"{shown}:{line}: holds the marks of a merge conflict ({conflict[1]})", hint=hint)
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise UsageError(f"{shown}: is nested too deeply", hint=hint) from None
-    except ValueError as error:  # TOMLDecodeError, and integers of thousands of digits
-        why = "".join(c if c.isprintable() else " " for c in str(error)[:200])
-        raise UsageError(f"{shown}: is not valid TOML: {why}", hint=hint) from None
+        raise error(f"{shown}: is nested too deeply", hint=hint) from None
+    except ValueError as failure:  # TOMLDecodeError, and integers of thousands of digits
+        why = "".join(c if c.isprintable() else " " for c in str(failure)[:200])
+        raise error(f"{shown}: is not valid TOML: {why}", hint=hint) from None
 
 
 def printable_path(path: Path) -> str:

@@ -271,9 +271,10 @@ def test_tables_of_the_wrong_shape(tmp_path: Path) -> None:
         (b"\x00" * 100, "not valid TOML"),
         (b"x = " + b"[" * 50_000, "nested too deeply"),
         (b"x = " + b"9" * 50_000, "not valid TOML"),
-        (b"#" * 300_000, "larger than 256 KiB"),
+        (b"#" * (5 << 20), "larger than 4 MiB"),
+        (b"\n<<<<<<< ours\n", "bad.toml:2: holds the marks of a merge conflict"),
     ],
-    ids=["empty", "bom", "utf8", "twice", "no-value", "zeros", "deep", "digits", "huge"],
+    ids=["empty", "bom", "utf8", "twice", "no-value", "zeros", "deep", "digits", "huge", "conflict"],
 )
 def test_hostile_files(tmp_path: Path, data: bytes, words: str) -> None:
     file = tmp_path / "bad.toml"

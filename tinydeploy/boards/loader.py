@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,9 @@ from tinydeploy.boards.board import Board
 from tinydeploy.boards.schema import SCHEMA_HINT, one_line, read_board, read_names
 from tinydeploy.errors import BoardError
 from tinydeploy.resources import boards_dir
+from tinydeploy.toml_files import parse, read_text
 
-# A board file has some 3 KiB. More than this is not one, and would only cost memory.
-_MAX_FILE_BYTES = 256 * 1024
+_FILE_HINT = "`tinydeploy boards` lists all that come with it; docs/boards.md describes a file of your own"
 _LIST_HINT = "`tinydeploy boards` lists all; the path of your own .toml file works too"
 
 
@@ -29,37 +28,11 @@ class _Entry:
 
 
 def _read_text(path: Path) -> str:
-    """The file's text; whatever is wrong with it is a `BoardError`."""
-    shown = one_line(str(path))
-    try:
-        if path.is_dir():
-            raise BoardError(f"{shown}: is a folder, not a board file", hint=_LIST_HINT)
-        if not path.exists():
-            raise BoardError(f"{shown}: no such file", hint=_LIST_HINT)
-        if not path.is_file():  # a device or a pipe might never end
-            raise BoardError(f"{shown}: is not a regular file", hint=_LIST_HINT)
-        with path.open("rb") as stream:
-            data = stream.read(_MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise BoardError(f"{shown}: cannot be read: {one_line(error.strerror or 'error')}", hint=_LIST_HINT) from None
-    except ValueError:  # a NUL inside the path
-        raise BoardError(f"{shown}: is not a valid path", hint=_LIST_HINT) from None
-    if len(data) > _MAX_FILE_BYTES:
-        limit = _MAX_FILE_BYTES // 1024
-        raise BoardError(f"{shown}: is larger than {limit} KiB, so not a board file", hint=SCHEMA_HINT)
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BoardError(f"{shown}: is not UTF-8 text (byte {error.start})", hint=SCHEMA_HINT) from None
+    return read_text(path, hint=_FILE_HINT, error=BoardError)
 
 
 def _parse(text: str, shown: str) -> Mapping[str, object]:
-    try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise BoardError(f"{shown}: is nested too deeply", hint=SCHEMA_HINT) from None
-    except ValueError as error:  # TOMLDecodeError, and integers of thousands of digits
-        raise BoardError(f"{shown}: is not valid TOML: {one_line(str(error))}", hint=SCHEMA_HINT) from None
+    return parse(text, shown, hint=SCHEMA_HINT, error=BoardError)
 
 
 def load_board(path: Path | str) -> Board:

@@ -56,7 +56,8 @@ class Weights:
 class Grower:
     """A graph that grows. Each `op_*` method adds an operator, or nothing where no tensor fits it."""
 
-    most_elements: ClassVar[int] = 3000  # of one tensor
+    most_elements: ClassVar[int] = 3000  # of one tensor that is computed
+    most_weights: ClassVar[int] = 200_000  # of one convolution: all channels of a long row squared would be millions
 
     def __init__(self, rng: Rng) -> None:
         self.rng = rng
@@ -189,7 +190,7 @@ class Grower:
             axis = 0
             shape = (out_c, *kernel, in_c // groups)
             sums = prod(shape[1:])
-        if n * prod(extent) * out_c > self.most_elements:
+        if n * prod(extent) * out_c > self.most_elements or prod(shape) > self.most_weights:
             return None
         opcode = "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D"
         known = [k for k in self.weights if (k.opcode, k.shape) == (opcode, shape)]

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.plan_nets import Net, memory_of
 from tests.support.stateful import STATE_BYTES, stateful_network
+from tests.support.tflite_writer import GraphBuilder
 from tinydeploy.catalog import load
 from tinydeploy.codegen.shared import library_names
 from tinydeploy.errors import PlanInvalidError, UsageError
@@ -101,6 +102,25 @@ def test_kept_rows_of_a_streamed_plan_survive() -> None:
     place = arena.tenants[0].plan.placements[kept[0]]
     assert place.offset >= arena.shared_bytes == 28_032
     assert arena.arena_bytes - place.offset == model.tensor(kept[0]).bytes
+
+
+def test_a_kept_part_moves_with_what_it_is_a_part_of() -> None:
+    """The second half of 6 rows of 5 bytes begins at byte 15, which is no place for the whole."""
+    g = GraphBuilder()
+    x, y, z = (g.tensor(name, (3, 5), scale=0.3) for name in "xyz")
+    both = g.tensor("both", (6, 5), scale=0.3)
+    for source, result in ((x, y), (y, z)):
+        g.op("TANH", [source], [result])
+    g.op("CONCATENATION", [y, z], [both], axis=0)
+    end = g.tensor("end", (6, 5), scale=0.3)
+    g.op("TANH", [both], [end])
+    model = parse_model(g.build([x], [end]))
+    plan = make_plan(model, execution="streamed", fed=(x,), kept=(z,), behind=(z,))
+    assert plan.placements[z].offset % plan.alignment == 15 % 4
+    larger = load("ad")
+    arena = share([(larger, make_plan(larger)), (model, plan)])
+    assert arena.tenants[1].plan.placements[z].offset == arena.shared_bytes + 15
+    assert arena.arena_bytes == arena.shared_bytes + 32
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------

@@ -47,8 +47,9 @@ def share(planned: Sequence[tuple[Model, Plan]], *, memory_of: MemoryOf = stated
 
 
 def _working_bytes(model: Model, plan: Plan) -> int:
-    """What lies before the state."""
-    return min((plan.placements[t].offset for t in state_of(model, plan.kept)), default=plan.arena_bytes)
+    """What lies before the state, and before what is in one buffer with it."""
+    buffers = {plan.placements[t].buffer for t in state_of(model, plan.kept)}
+    return min((plan.offsets[b] for b in buffers), default=plan.arena_bytes)
 
 
 def _moved(plan: Plan, state: Collection[int], by: int) -> Plan:

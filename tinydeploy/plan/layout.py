@@ -82,6 +82,11 @@ def lay_out(
     return _Search(graph, schedule, lives, frozenset(graph.views[t].store for t in behind), budget).layout()
 
 
+def least_bytes(graph: RowGraph, schedule: Schedule, lives: Lives) -> int:
+    """No layout of this schedule takes less."""
+    return _Search(graph, schedule, lives, frozenset(), USUAL).bound
+
+
 class _Search:
     def __init__(
         self, graph: RowGraph, schedule: Schedule, lives: Lives, behind: frozenset[int], budget: Budget

@@ -10,7 +10,7 @@ from tinydeploy.ir import Model
 from tinydeploy.operators.base import rows_of
 from tinydeploy.plan.bodies import Box, live_bytes
 from tinydeploy.plan.budget import USUAL, Budget
-from tinydeploy.plan.layout import SCRATCH, Layout, Lives, lay_out, lives_of, runs
+from tinydeploy.plan.layout import SCRATCH, Layout, Lives, lay_out, least_bytes, lives_of, runs
 from tinydeploy.plan.order import Order
 from tinydeploy.plan.problem import MemoryOf, stated_memory
 from tinydeploy.plan.regions import Room
@@ -84,7 +84,9 @@ def plan_rows(
             best = order, graph, schedule
     assert best is not None  # the first had no limit
     plan = laid_out(best, "streamed")
-    if least[2].peak_bytes < plan.arena_bytes:  # fewer bytes alive may need more room
+    _, graph, schedule = least
+    # fewer bytes alive may need more room
+    if least_bytes(graph, schedule, lives_of(graph, schedule)) < plan.arena_bytes:
         plan = min(plan, laid_out(least, "overlap"), key=lambda each: cost(each, rooms))
     return plan
 

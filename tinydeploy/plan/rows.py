@@ -114,8 +114,9 @@ class _Builder:
             draft.solid = True
 
     def settle_all(self, order: Sequence[int]) -> None:
+        used = {i for op in self.model.operators for i in (*op.inputs, *op.outputs)} | set(self.model.outputs)
         for index, tensor in enumerate(self.model.tensors):
-            if tensor.variable or index in self.model.inputs:
+            if index in self.model.inputs or (tensor.variable and index in used):
                 self.settle(index)
         parts = self._parts(order)
         for number in order:

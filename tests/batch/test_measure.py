@@ -124,7 +124,7 @@ def test_without_a_reference_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(verify, "reference_outputs", none)
     outcome = measure(Case("digits", "stm32f746", depth="run"))
     assert (outcome.status, outcome.bit_exact) == ("ok", None)
-    assert (outcome.message, outcome.hint) == ("not verified: neither is installed", "install one")
+    assert (outcome.message, outcome.hint) == ("not verified: neither is installed", "pip install 'tinydeploy[verify]'")
     silent = measure(Case("digits", "stm32f746", depth="run", verify=False))
     assert (silent.status, silent.bit_exact, silent.message) == ("ok", None, "")
 

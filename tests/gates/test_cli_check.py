@@ -16,7 +16,9 @@ import pytest
 
 from tests.support import tflite_writer as writer
 from tests.support.firmware import needs_any, needs_unicorn
+from tinydeploy.batch import measure
 from tinydeploy.cli import main
+from tinydeploy.errors import MissingToolError
 
 BOARD = ("--board", "stm32f746")
 Run = Callable[..., "tuple[int, str, str]"]
@@ -176,7 +178,7 @@ def test_reports_of_one_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         (("digits", *BOARD, "--budget", "arean=1"), "there is no budget `arean`"),
         (("digits", *BOARD, "--growth", "arena=-1"), "is not a size"),
         (("digits", *BOARD, "--report", "pdf=x"), "the formats are table, json, md, junit, github, sarif"),
-        (("digits", *BOARD, "--config", "none.toml"), "none.toml: cannot be read"),
+        (("digits", *BOARD, "--config", "none.toml"), "none.toml: no such file"),
         (("digits", *BOARD, "--timeout", "0"), "must be a number of seconds above 0"),
     ],
 )
@@ -197,8 +199,8 @@ def test_a_missing_compiler_is_no_pass(run: Run, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("PATH", "")
     code, out, _ = run("check", "digits", *BOARD, "--toolchain", "gcc", "--budget", "code=1M", "--depth", "build")
     assert code == 4
-    assert "missing-tool" in out
-    assert "code cannot be judged" in out
+    assert "1 of 2   missing-tool" in out
+    assert "missing-tool: arm-none-eabi-gcc is not on PATH" in out
 
 
 def test_the_configuration_gives_commands_their_defaults(run: Run) -> None:
@@ -251,3 +253,33 @@ def test_the_example_in_the_manual_is_one(tmp_path: Path) -> None:
 def test_the_command_starts_without_what_it_may_not_need() -> None:
     code = "import sys; from tinydeploy.cli import check; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_wrong_options_are_wrong_usage(run: Run) -> None:
+    code, out, _ = run("check", "digits", *BOARD, "--depth", "plan", "--keep", "no such tensor")
+    assert code == 2
+    assert "'no such tensor' is no tensor that the model computes" in out
+
+
+def test_what_ended_a_case_is_told_once(run: Run) -> None:
+    Path("broken.tflite").write_bytes(b"no model")
+    code, out, _ = run("check", "broken.tflite", *BOARD, "--budget", "arena=1K", "--budget", "no_slow_kernels=true")
+    assert code == 3
+    assert out.count("broken.tflite on stm32f746g_disco") == 1
+    assert "broken.tflite on stm32f746g_disco: refused: " in out
+
+
+@needs_unicorn
+@needs_any
+def test_outputs_that_nothing_was_compared_with_are_noted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> object:
+        raise MissingToolError("neither is installed", hint="run with --no-verify")
+
+    monkeypatch.setattr("tinydeploy.verify.reference_outputs", missing)
+    here = lambda cases, **_: (each for each in enumerate(map(measure, cases)))  # noqa: E731
+    monkeypatch.setattr(
+        sys.modules["tinydeploy.gates.check"], "run_cases", here
+    )  # the package has a function so called
+    code, out, _ = run("check", "digits", *BOARD)
+    assert (code, out.count("not verified")) == (0, 1)
+    assert "note: outputs are not verified: neither is installed; pip install 'tinydeploy[verify]'" in out

@@ -196,7 +196,21 @@ def test_the_emulators_own_patience_is_not_the_budget() -> None:
     case = judged(outcome("timed-out", "no end after 120 s", seconds=120.0), budgets={"timeout": 300})
     assert (only(case, "timeout").result, case.exit_code) == ("passed", 5)
     case = judged(outcome("timed-out", "no end after 300 s", seconds=300.1), budgets={"timeout": 300})
-    assert (only(case, "timeout").message, case.exit_code) == ("timed out after 300.1 s of 300 s", 1)
+    assert (only(case, "timeout").message, case.exit_code) == ("timed out: no end after 300 s", 1)
+
+
+def test_a_result_from_before_that_took_longer_than_the_budget() -> None:
+    case = judged(outcome(seconds=2.5, cached=True), budgets={"timeout": 2})
+    told = "took 2.5 s, 0.5 s over its budget of 2 s, when it was measured"
+    assert (only(case, "timeout").message, case.exit_code) == (told, 1)
+
+
+def test_what_ended_a_case_says_the_exit_code() -> None:
+    """A refused model and a wrong option are the same to a sweep, but not to a check."""
+    option = outcome("refused", "no region 'sram9'", exit_code=2, figures={}, layers=())
+    case = judged(option, budgets={"arena": 1, "matches_reference": True, "no_slow_kernels": True})
+    assert {verdict.exit_code for verdict in case.failures} == {case.exit_code} == {2}
+    assert judged(outcome("refused", "no such operator", exit_code=3), budgets={}).exit_code == 3
 
 
 def test_names_of_a_model_do_not_steer_the_terminal() -> None:

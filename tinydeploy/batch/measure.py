@@ -54,7 +54,7 @@ def measure(case: Case, material: Material | None = None) -> Outcome:
     try:
         known.work(Shelf().material(case) if material is None else material)
     except TinydeployError as error:
-        known.failed(_status(error), error.message, error.hint)
+        known.failed(_status(error), error.message, error.hint, error.exit_code)
     except Exception as error:
         known.failed("crashed", traceback.format_exception_only(error)[-1].strip(), _BUG_HINT)
     return replace(known.outcome, seconds=monotonic() - started)
@@ -62,7 +62,7 @@ def measure(case: Case, material: Material | None = None) -> Outcome:
 
 def refused(case: Case, error: TinydeployError) -> Outcome:
     """The outcome of a case that came to this error before anything was known."""
-    return Outcome(case, _status(error), error.message, error.hint)
+    return Outcome(case, _status(error), error.message, error.hint, error.exit_code)
 
 
 def _status(error: TinydeployError) -> Status:
@@ -78,8 +78,8 @@ class _Known:
         self.case = case
         self.outcome = Outcome(case, "ok")
 
-    def failed(self, status: Status, message: str, hint: str | None) -> None:
-        self.outcome = replace(self.outcome, status=status, message=message, hint=hint)
+    def failed(self, status: Status, message: str, hint: str | None, exit_code: int = 0) -> None:
+        self.outcome = replace(self.outcome, status=status, message=message, hint=hint, exit_code=exit_code)
 
     def _figures(self, planned: Planned, built: Built | None = None, ran: Ran | None = None) -> None:
         """More figures, or better ones; those that are not known stay out."""
@@ -176,9 +176,10 @@ class _Known:
     def _references(self, read: Model, data: bytes, samples: Sequence[Sample]) -> tuple[ReferenceRun, ...]:
         """What the references answer; none of them installed is no error, but said."""
         from tinydeploy.verify import reference_outputs
+        from tinydeploy.verify.process import INSTALL_HINT  # the error's own hint names an option of `run` alone
 
         try:
             return reference_outputs(read, data, samples)
         except MissingToolError as error:
-            self.outcome = replace(self.outcome, message=f"not verified: {error.message}", hint=error.hint)
+            self.outcome = replace(self.outcome, message=f"not verified: {error.message}", hint=INSTALL_HINT)
             return ()

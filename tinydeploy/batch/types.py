@@ -65,7 +65,8 @@ class Outcome:
     `peak`: what is alive at the peak, (name, bytes), largest first. `message` and `hint`: what went wrong, for people.
     `model_sha256` and `model_name` identify the model's bytes. `bit_exact`: None where nothing was compared;
     `against`: with what. `seconds`: host time that the work took; `cached`: it was not done anew. `key`: the hash of
-    all that this depends on; empty where nothing was measured, or in this process.
+    all that this depends on; empty where nothing was measured, or in this process. `exit_code`: of the error that ended
+    the work; 0 without one, and where more than an error did.
     """
 
     case: Case
@@ -85,3 +86,4 @@ class Outcome:
     seconds: float = 0.0
     cached: bool = False
     key: str = ""
+    exit_code: int = 0

@@ -18,6 +18,9 @@ from tinydeploy.batch.types import Case, Outcome
 from tinydeploy.operators.base import printable
 from tinydeploy.processes import APART, end_tree
 
+_SIGKILL = 9
+_KILLED_HINT = "a system ends processes so when its memory is at an end: --jobs 1 takes the least"
+
 
 class Worker:
     """A process of its own, started with the first case. `folder` is made, and holds all that it leaves behind."""
@@ -35,14 +38,14 @@ class Worker:
         From one thread at a time.
         """
         process = self._started()
-        started = monotonic()
-        late = threading.Event()
+        started, late = monotonic(), threading.Event()
         watch = threading.Timer(case.timeout_seconds or 0, self._end_late, (process, late))
         try:
             assert process.stdin is not None and process.stdout is not None
             if not self._ready:
                 pickle.load(process.stdout)
                 self._ready = True
+            started = monotonic()
             if case.timeout_seconds is not None:
                 watch.start()
             pickle.dump((case, material), process.stdin)
@@ -54,7 +57,8 @@ class Worker:
             took = monotonic() - started
             if late.is_set():
                 return Outcome(case, "timed-out", f"no end after {case.timeout_seconds:g} s", seconds=took)
-            return Outcome(case, "crashed", f"the worker process {self._why(process)}", seconds=took)
+            hint = _KILLED_HINT if process.returncode == -_SIGKILL else None
+            return Outcome(case, "crashed", f"the worker process {self._why(process)}", hint, seconds=took)
         finally:
             if watch.is_alive():
                 watch.cancel()

@@ -54,6 +54,7 @@ def check(
     else:
         entries, notes = before, _differences(before, measured)
         called = since(path) if before else shown
+    notes += _uncompared(outcomes)
     if stale:
         told = "entries that nothing checks any more"
         notes.append(
@@ -103,6 +104,12 @@ def _differences(before: Mapping[Key, Entry], now: Mapping[Key, Outcome]) -> lis
         if entry.toolchain and toolchain and entry.toolchain != toolchain:
             told.add(f"the baseline was built by {printable(entry.toolchain)}, this by {toolchain}")
     return sorted(told)
+
+
+def _uncompared(outcomes: Sequence[Outcome]) -> list[str]:
+    """Why outputs were not compared with a reference; no budget may have asked for that, but people should know."""
+    told = {(outcome.message, outcome.hint) for outcome in outcomes if outcome.status == "ok" and outcome.message}
+    return [f"outputs are {message}; {hint}" for message, hint in sorted(told)]
 
 
 def _names(keys: Sequence[Key]) -> str:

@@ -11,10 +11,10 @@ from tinydeploy.gates.baseline import Entry
 from tinydeploy.gates.culprits import culprit
 from tinydeploy.gates.limits import (
     EXCEEDED,
-    EXIT_CODES,
     NO_TOOL,
     NOT_JUDGED,
     amount,
+    exit_code,
     figure_budgets,
     growths,
     verdict,
@@ -61,7 +61,7 @@ def worst(codes: Iterable[int]) -> int:
 def _own_code(outcome: Outcome, verdicts: Sequence[Verdict]) -> int:
     """The status's exit code, unless a budget is about just that."""
     about = any(each.budget == _SAYS.get(outcome.status) and each.result == "exceeded" for each in verdicts)
-    return 0 if about else EXIT_CODES[outcome.status]
+    return 0 if about else exit_code(outcome)
 
 
 def _fits(outcome: Outcome) -> Verdict:
@@ -70,9 +70,8 @@ def _fits(outcome: Outcome) -> Verdict:
         blame = culprit(outcome, "flash" if outcome.message.startswith("flash") else "sram", None)
         return Verdict("fits", "exceeded", outcome.message, culprit=blame, exit_code=EXCEEDED)
     if "arena_bytes" not in outcome.figures:
-        return Verdict(
-            "fits", "unjudged", f"nothing is planned: {outcome.message}", exit_code=EXIT_CODES[outcome.status]
-        )
+        message = f"nothing is planned: {outcome.message}"
+        return Verdict("fits", "unjudged", message, exit_code=exit_code(outcome))
     return Verdict("fits", "passed", "fits")
 
 
@@ -87,12 +86,14 @@ def _holding(budgets: Iterable[Budget], outcome: Outcome) -> Iterator[Verdict]:
 def _timeout(budget: Budget, outcome: Outcome) -> Verdict:
     limit, took = float(budget.limit or 0), round(outcome.seconds, 3)
     facts: dict[str, Any] = {"limit": limit, "actual": took, "kind": "measured"}
-    told = f"{amount(took, 's')} of {amount(limit, 's')}"
     if took < limit:  # or the emulator's own patience was at its end
-        return verdict(budget, "passed", f"took {told}", **facts)
+        return verdict(budget, "passed", f"took {amount(took, 's')} of {amount(limit, 's')}", **facts)
     if outcome.status == "timed-out":
-        return verdict(budget, "exceeded", f"timed out after {told}", **facts)
-    return verdict(budget, "exceeded", f"took {told}", over_by=round(took - limit, 3), **facts)  # known from before
+        return verdict(budget, "exceeded", f"timed out: {outcome.message}", **facts)
+    over = round(took - limit, 3)
+    message = f"took {amount(took, 's')}, {amount(over, 's')} over its budget of {amount(limit, 's')}"
+    message += ", when it was measured" if outcome.cached else ""
+    return verdict(budget, "exceeded", message, over_by=over, **facts)
 
 
 def _matches(budget: Budget, outcome: Outcome) -> Verdict:
@@ -101,7 +102,7 @@ def _matches(budget: Budget, outcome: Outcome) -> Verdict:
     if outcome.status == "differs":
         return verdict(budget, "exceeded", f"outputs differ from the reference: {outcome.message}")
     if outcome.status != "ok":
-        why, code = outcome.message, EXIT_CODES[outcome.status]
+        why, code = outcome.message, exit_code(outcome)
     elif outcome.case.depth != "run":
         why, code = f"nothing runs at depth {outcome.case.depth}: --depth run", NOT_JUDGED
     else:
@@ -112,7 +113,7 @@ def _matches(budget: Budget, outcome: Outcome) -> Verdict:
 def _no_slow_kernels(budget: Budget, outcome: Outcome) -> Verdict:
     if not outcome.layers:
         message = f"kernels cannot be judged: {outcome.message}"
-        return verdict(budget, "unjudged", message, exit_code=EXIT_CODES[outcome.status] or NOT_JUDGED)
+        return verdict(budget, "unjudged", message, exit_code=exit_code(outcome) or NOT_JUDGED)
     slow, of_all = sum(1 for layer in outcome.layers if layer.slow), f"of {len(outcome.layers)} operators"
     if not slow:
         return verdict(budget, "passed", f"none {of_all} goes by a slow kernel")

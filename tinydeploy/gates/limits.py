@@ -18,7 +18,7 @@ EXCEEDED = 1
 NOT_JUDGED = 2  # the configuration asks for what this check does not find out
 NO_TOOL = 4
 
-EXIT_CODES: Mapping[Status, int] = {
+_EXIT_CODES: Mapping[Status, int] = {
     "ok": 0,
     "does-not-fit": EXCEEDED,
     "refused": 3,
@@ -28,7 +28,12 @@ EXIT_CODES: Mapping[Status, int] = {
     "differs": 6,
     "crashed": 70,
 }
-"""What a case ends with, where no budget is exceeded."""
+
+
+def exit_code(outcome: Outcome) -> int:
+    """What a case ends with, where no budget is exceeded."""
+    return outcome.exit_code or _EXIT_CODES[outcome.status]
+
 
 _FIGURES: Mapping[str, str] = {
     **{name: figure for name, (figure, _) in FIGURES.items() if name in BUDGETS},
@@ -114,7 +119,7 @@ def _look(outcome: Outcome, name: str, entry: Entry | None, figure: str) -> _Fig
         kind=kind,
         baseline=None if entry is None else entry.outcome_figures.get(figure),
         why_not=why_not,
-        exit_code=(EXIT_CODES[outcome.status] or NOT_JUDGED) if why_not else NOT_JUDGED,
+        exit_code=(exit_code(outcome) or NOT_JUDGED) if why_not else NOT_JUDGED,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tinydeploy.report.document import Block, Column, Document, Line, Provenance, Table, envelope, number, told
-from tinydeploy.report.findings import visible
+from tinydeploy.report.findings import details, explained, incomplete, visible
 from tinydeploy.report.verdicts import CaseVerdict, CheckReport, Number, Verdict
 
 _COLUMNS = (
@@ -126,22 +126,14 @@ def _amount(value: Number) -> str:
 
 def _wrong(case: CaseVerdict) -> Iterator[Line]:
     """What is wrong with a case, each with who is responsible."""
-    said = False
-    for verdict in case.failures:
-        yield Line(visible(f"{case.name}: {verdict.message}"), "bad")
-        said = said or case.message in verdict.message
-        where = _where(verdict)
-        yield from (Line(visible(f"  {text}")) for text in (verdict.culprit, where) if text)
-    if case.message and case.status != "ok" and not said:
+    told = [verdict for verdict in case.failures if not explained(case, verdict)]
+    if incomplete(case):
         yield Line(visible(f"{case.name}: {case.status}: {case.message}"), "bad")
-    if case.hint and not case.passed:
+    for verdict in told:
+        yield Line(visible(f"{case.name}: {verdict.message}"), "bad")
+        yield from (Line(visible(f"  {text}")) for text in details(verdict))
+    if case.hint and not case.passed and not any(case.hint in verdict.message for verdict in told):
         yield Line(visible(f"  hint: {case.hint}"))
-
-
-def _where(verdict: Verdict) -> str:
-    if not verdict.file:
-        return ""
-    return f"budget: {verdict.file}" + (f":{verdict.line}" if verdict.line is not None else "")
 
 
 def _case_data(case: CaseVerdict) -> dict[str, Any]:

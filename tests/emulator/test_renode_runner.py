@@ -28,7 +28,7 @@ pytestmark = [
 ]
 
 BOARD = "stm32f746"
-SOURCE = function("done", "nop", "1: b 1b") + "void done(void); int main(void) { done(); return 0; }"
+SOURCE = function("done", "nop", "1: b 1b", "bx r2") + "void done(void); int main(void) { done(); return 0; }"
 RAM = 0x20010000  # STM32F746: SRAM1
 
 
@@ -159,6 +159,9 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ("undefined", "undefined-instruction", None, None, "is undefined on cortex-m7"),
         ("late", "time-out", None, None, "no end after 120 s"),
         ("counts", "time-out", None, None, "no end after 20000000000 instructions"),
+        ("loops in a handler", "no-exit", None, None, "IRQ 6 came, and its handler is an empty loop: no end"),
+        ("leaps", "hard-fault", None, None, "jump to an even address, 0x00000002: cortex-m7 has no Arm state"),
+        ("returns", "abort", 0xFFFFFFBC, None, "a handler returned (0xffffffbc) as the next interrupt came"),
         ("overflows", "stack-overflow", None, 0x20000000, "the stack reaches down to 0x20000000"),
     ],
 )
@@ -186,6 +189,19 @@ def test_flash_that_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("FAKE_RENODE_CHANGES", f"{done + 1:#x}=0x00")
     fault = fault_of(run(tmp_path))
     assert (fault.kind, fault.address, fault.function) == ("flash-changed", done + 1, "done")
+
+
+def test_flash_that_changed_says_more_than_a_time_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = read_elf(build(SOURCE, BOARD).elf).address_of("done")
+    monkeypatch.setenv("FAKE_RENODE_CHANGES", f"{done + 1:#x}=0x00")
+    assert fault_of(run(tmp_path, "late")).kind == "flash-changed"
+
+
+def test_memories_of_two_kinds_that_touch(tmp_path: Path) -> None:
+    """STM32L152: its EEPROM begins where its flash ends."""
+    image = build("int main(void) { return 0; }", "nucleo_l152re")
+    result = RenodeEmulator(renode(tmp_path)).run(find_board("nucleo_l152re"), Job(image.elf))
+    assert result.fault is None
 
 
 def test_memory_beside_the_arena_that_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

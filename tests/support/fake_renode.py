@@ -104,14 +104,19 @@ def run(scenario: str, job: dict[str, Any]) -> None:
         "undefined": "end exception 1",
         "traps": "end trap",
         "late": "end late",
+        "loops in a handler": "end late",
+        "leaps": "end exception 18",
+        "returns": "end exception 3",
         "counts": "end count",
         "overflows": "end stack",
         "fails": "end failed\nlog [ERROR] tinydeploy: MissingMemberException: no VectorTableOffset",
         "exits": "end exit 3",
     }
-    pc = job["stop"] or 0x08000100
+    pc = (job["stop"] or 0x08000100) + {"loops in a handler": 2, "leaps": 4}.get(scenario, 0)
+    pc = 0xFFFFFFBC if scenario == "returns" else pc
+    xpsr = 0x01000000 + (16 + 6 if scenario == "loops in a handler" else 0)  # the exception: IRQ 6
     registers = [f"register r{i} {i}" for i in range(13)]
-    registers += ["register sp 536870912", "register lr 134218001", f"register pc {pc}"]
+    registers += ["register sp 536870912", "register lr 134218001", f"register pc {pc}", f"register xpsr {xpsr}"]
     step = ["step 7"] if scenario in ends else []
     result = [ends.get(scenario, "end stop"), "instructions 1000", *step]
     result += ["count 4294967294 10", "count 7 900", *registers, "done", ""]

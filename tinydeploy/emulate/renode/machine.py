@@ -33,6 +33,9 @@ _START_SECONDS = 180.0  # until the core runs; three on an idle machine
 _GRACE_SECONDS = 20.0  # for an agent whose time is up to say so
 _POLL_SECONDS = 0.02
 _NO_CYCLES = "unavailable: Renode counts instructions, no cycles"
+_TO_ITSELF = 0xE7FE  # b .
+_EXCEPTION_RETURN = 0xFFFFFF00  # from here on an address is no place, but what a handler returns by
+_EXCEPTIONS = {2: "NMI", 11: "SVC", 12: "the debug monitor", 14: "PendSV", 15: "SysTick"}  # that are no faults
 _SWI, _PREFETCH_ABORT, _DATA_ABORT, _BKPT, _NOCP, _INVSTATE = 2, 3, 4, 7, 17, 18  # tlib's numbers
 
 
@@ -58,7 +61,7 @@ class RenodeEmulator:
         if self._repl is None:
             make_platform(board)
         else:
-            self._mapped(board)
+            self._memories()
 
     def excess(self, board: Board) -> str | None:
         """What the user's platform has that the board has not, in words; None when there is nothing."""
@@ -94,9 +97,9 @@ class RenodeEmulator:
         roots = (*self.renode.path.resolve().parents[:2], *repl.parents)
         return joined([(m.base, m.base + m.bytes) for m in memories(load(repl, roots))])
 
-    def _mapped(self, board: Board) -> list[tuple[int, int]]:
-        """(base, bytes) of the board's memories, as far as the platform has them."""
-        own = joined([(r.base, r.end) for r in board.regions])
+    def _mapped(self, memory: BoardMemory) -> list[tuple[int, int]]:
+        """(base, bytes) of the board's memories, as far as the platform has them; none reaches beyond a block."""
+        own = [(block.base, block.base + block.bytes) for block in memory.blocks]
         if self._repl is None:
             return [(begin, end - begin) for begin, end in own]
         there = self._memories()
@@ -118,7 +121,7 @@ class _Run:
         emulator, board, job = self.emulator, self.board, self.job
         vectors, stack_top, _ = find_vectors(board, self.elf, self.memory)
         prepared = Prepared(job, self.memory)
-        self._mapped = emulator._mapped(board)
+        self._mapped = emulator._mapped(self.memory)
         self._require_memory(stack_top)
         flash = [(b, b.data[:]) for b in self.memory.blocks if not b.writable]
         self._functions = FunctionTable(self.elf)
@@ -137,10 +140,10 @@ class _Run:
             for number, (base, size) in enumerate(self._mapped):
                 self.memory.write(base, _whole(folder / f"dump{number}", size))
             step_data = self._step_data(ended, _read(folder / agent.DATA))
-        fault = self._fault(ended)
-        if fault is None:
-            fault = self._flash_fault(ended, [(b.base, before, b.data[:]) for b, before in flash])
-        fault = fault or prepared.overwritten(ended.registers["pc"]) or self._stack_fault(ended, prepared)
+        fault, pc = self._fault(ended), ended.registers["pc"]
+        if fault is None or fault.kind in ("time-out", "no-exit"):  # which may come of the others
+            changed = self._flash_fault(ended, [(b.base, before, b.data[:]) for b, before in flash])
+            fault = changed or prepared.overwritten(pc) or self._stack_fault(ended, prepared) or fault
         return RunResult(
             instructions=ended.instructions,
             instructions_by_step=ended.counts,
@@ -254,13 +257,17 @@ class _Run:
         if ended.why == "log":
             return stop_of(ended.log[-1] if ended.log else "", self.board, pc)
         if ended.why == "exception":
-            return self._exception(ended.numbers[0], pc)
+            return self._exception(ended.numbers[0], ended.registers)
         if ended.why == "trap":
             return Stop("hard-fault", f"the firmware went into {self._functions.name_at(pc)}", None, pc)
-        if ended.why == "late":
-            return Stop("time-out", f"no end after {job.timeout_seconds:g} s", None, pc)
-        if ended.why == "count":
-            return Stop("time-out", f"no end after {job.max_instructions} instructions", None, pc)
+        if ended.why in ("late", "count"):
+            longest = f"{job.timeout_seconds:g} s" if ended.why == "late" else f"{job.max_instructions} instructions"
+            taken = ended.registers.get("xpsr", 0) & 0x1FF
+            if taken and self._halfword(pc) == _TO_ITSELF:
+                name = _EXCEPTIONS.get(taken, f"IRQ {taken - 16}")
+                what = f"{name} came, and its handler is an empty loop: no end after {longest}"
+                return Stop("no-exit", what, None, pc)
+            return Stop("time-out", f"no end after {longest}", None, pc)
         if ended.why == "stack":
             sp, limit = ended.registers["sp"], job.stack_limit or 0
             what = f"the stack reaches down to {sp:#010x}, below its limit {limit:#010x}"
@@ -288,27 +295,43 @@ class _Run:
         left_over = feed.left_over()
         return None if left_over is None else left_over.at(pc)
 
-    def _exception(self, number: int, pc: int) -> Stop:
-        core = self.board.core.name
+    def _exception(self, number: int, registers: Mapping[str, int]) -> Stop:
+        core, pc = self.board.core.name, registers["pc"]
+        if number == _PREFETCH_ABORT and pc >= _EXCEPTION_RETURN:
+            # tlib takes it at v7-M's values of the return only after the return, at v8-M's before.
+            what = f"a handler returned ({pc:#010x}) as the next interrupt came, which Renode's {core} gets wrong"
+            return Stop("abort", what, None, pc)
         if number == _PREFETCH_ABORT:
             return Stop("unmapped-fetch", f"jump to {pc:#010x}, where no code can be", pc, pc)
         if number == _DATA_ABORT:
             return Stop("hard-fault", "the core takes a data abort", None, pc)
         if number == _INVSTATE:
-            return Stop("hard-fault", f"jump to an even address, {pc:#010x}: {core} has no Arm state", pc, pc)
+            to = self._target(registers)
+            where = "an even address" if to is None else f"an even address, {to:#010x}"
+            return Stop("hard-fault", f"jump to {where}: {core} has no Arm state", to, pc)
         if number == _BKPT:
             return Stop("hard-fault", "bkpt with no debugger to stop in", None, pc)
         if number == _SWI:
             return Stop("unsupported", "svc: nothing here handles exceptions", None, pc)
-        try:
-            words = self.memory.read(pc, 4)
-        except IndexError:
-            words = bytes(4)
-        first, second = int.from_bytes(words[:2], "little"), int.from_bytes(words[2:], "little")
+        first, second = self._halfword(pc), self._halfword(pc + 2)
         code = f"{first:04x}" if first < 0xE800 else f"{first:04x} {second:04x}"
         if number == _NOCP or first >> 8 in (0xEC, 0xED, 0xEE, 0xFC, 0xFD, 0xFE):
             return Stop("undefined-instruction", f"instruction {code}, of a coprocessor that is absent or off", pc, pc)
         return Stop("undefined-instruction", f"instruction {code} is undefined on {core}", pc, pc)
+
+    def _target(self, registers: Mapping[str, int]) -> int | None:
+        """Where `bx` or `blx` at the pc goes; None for all else that jumps."""
+        code = self._halfword(registers["pc"])
+        if code & 0xFF00 != 0x4700:
+            return None
+        number = code >> 3 & 0xF
+        return registers.get({13: "sp", 14: "lr"}.get(number, f"r{number}"))
+
+    def _halfword(self, address: int) -> int:
+        try:
+            return int.from_bytes(self.memory.read(address, 2), "little")
+        except IndexError:
+            return 0
 
     def _flash_fault(self, ended: agent.Ended, blocks: Sequence[tuple[int, bytes, bytes]]) -> Fault | None:
         """Renode lets a program write into flash."""

@@ -310,7 +310,12 @@ def test_what_was_printed_before_an_interruption_is_seen(
 @pytest.mark.parametrize(
     ("kind", "interrupts", "words"),
     [
-        ("time-out", ("SysTick", "IRQ 37"), "it enabled interrupts (SysTick, IRQ 37), and this emulator delivers none"),
+        (
+            "time-out",
+            ("SysTick", "IRQ 37"),
+            "(SysTick, IRQ 37), and this emulator delivers none: Renode does (--emulator renode)",
+        ),
+        ("unsupported", (), "Renode has exceptions: --emulator renode"),
         ("no-exit", (), "SYS_EXIT"),
         ("unmapped-read", ("SysTick",), None),
     ],

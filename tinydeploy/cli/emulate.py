@@ -144,16 +144,18 @@ def _show(text: bytes) -> None:
 def _hint(result: RunResult, emulator: str) -> str | None:
     """What to do about a program that waits for what cannot come."""
     fault = result.fault
-    if fault is None or fault.kind not in ("time-out", "no-exit"):
+    if fault is None or fault.kind not in ("time-out", "no-exit", "unsupported"):
         return None
+    if fault.kind == "unsupported":
+        return "Renode has exceptions: --emulator renode"
     if result.interrupts:
         names = ", ".join(result.interrupts[:8])
         return (
-            f"it enabled interrupts ({names}), and this emulator delivers none: wait by polling instead "
-            "(SysTick's COUNTFLAG, the DWT's CYCCNT)"
+            f"it enabled interrupts ({names}), and this emulator delivers none: Renode does (--emulator renode); "
+            "or wait by polling (SysTick's COUNTFLAG, the DWT's CYCCNT)"
         )
-    if emulator != "unicorn" and fault.function is not None and fault.function.endswith("_Handler"):
-        return f"an exception came that the program does not handle: it stays in {fault.function}"
+    if emulator != "unicorn" and fault.kind == "no-exit":
+        return None  # it was told: a handler, or a reset
     return "a program ends by semihosting: SYS_EXIT, as exit() of newlib's rdimon.specs does"
 
 

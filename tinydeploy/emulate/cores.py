@@ -42,7 +42,7 @@ def core_model(board: Board) -> CoreModel:
     if board.core.mve:
         raise UsageError(
             f"{board.id}: its {board.core.name} has Helium (MVE), which the Unicorn emulator does not execute",
-            hint="`plan` and `build` work for this board; to run the model choose a board with one of: "
+            hint="Renode runs models for it, built without Helium (--emulator renode); here there are "
             + ", ".join(sorted(_CORES)),
         )
     found = _CORES.get(name)

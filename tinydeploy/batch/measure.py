@@ -62,7 +62,7 @@ def measure(case: Case, material: Material | None = None) -> Outcome:
 
 def refused(case: Case, error: TinydeployError) -> Outcome:
     """The outcome of a case that came to this error before anything was known."""
-    return Outcome(case, _status(error), error.message, error.hint, error.exit_code)
+    return Outcome(case, _status(error), error.message, error.hint, exit_code=error.exit_code)
 
 
 def _status(error: TinydeployError) -> Status:

@@ -19,7 +19,7 @@ import pytest
 
 from tests.support.small_networks import write_networks
 from tinydeploy import pipeline
-from tinydeploy.batch import tables
+from tinydeploy.batch import candidates, tables
 from tinydeploy.batch.candidates import find_candidates
 from tinydeploy.batch.rows import COLUMNS
 from tinydeploy.boards import find_board
@@ -179,6 +179,11 @@ def test_an_ill_case_has_a_row_and_the_exit_code_tells(run: Run, tmp_path: Path)
         (("digits", "--boards", "rp2040", "-o", "t.csv", "--dask", "x:1", "--jobs", "2"), "--jobs is for this machine"),
         (("@list.txt", "--boards", "rp2040", "-o", "t.csv"), "the list cannot be read"),
         (("*.none", "--boards", "rp2040", "-o", "t.csv"), "no file matches"),
+        (("", "--boards", "rp2040", "-o", "t.csv"), "a model's name is empty"),
+        (("digits", "--boards", ",", "-o", "t.csv"), "--boards names none"),
+        (("digits", "--boards", "rp2040", "-o", "/proc/t.csv"), "cannot write /proc/t.csv"),
+        (("digits", "--boards", "rp2040", "-o", "t.csv", "--reserve", "SRAM:1"), "is not REGION=BYTES"),
+        (("digits", "--boards", "rp2040", "-o", "t.csv", "--vary", "io=int8", "--vary", "io=model"), "varied already"),
     ],
 )
 def test_mistakes_cost_no_work(
@@ -202,6 +207,16 @@ def test_candidates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_candidates(["[x].tflite"]) == ("[x].tflite",)
     listed = find_candidates(["@list.txt", "kws"])
     assert listed == (str(Path("b/2.tflite")), str(Path("b/c/1.tflite")), "digits", "[x].tflite", "a.tflite", "kws")
+    # the same file by another path, by a link, or by what Windows writes into a list
+    (tmp_path / "link.tflite").symlink_to("a.tflite")
+    (tmp_path / "other.txt").write_bytes(b"\xef\xbb\xbfa.tflite\r\n./a.tflite\r\nlink.tflite\r\n")
+    assert find_candidates(["@other.txt", "b/../a.tflite"]) == ("a.tflite",)
+    (tmp_path / "wrong.txt").write_text("# of autumn\nb\nnone.tflite\n")
+    with pytest.raises(UsageError, match=r"wrong\.txt:3: none\.tflite: no such file"):
+        find_candidates(["@wrong.txt"])
+    monkeypatch.setattr(candidates, "_MOST_BYTES", 8)
+    with pytest.raises(UsageError, match="is larger than"):
+        find_candidates(["@list.txt"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=r"no \.tflite file below"):
         find_candidates(["empty"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,26 +11,37 @@ from tinydeploy.catalog import model_path
 from tinydeploy.errors import UsageError
 from tinydeploy.operators.base import printable
 
+_MOST_BYTES = 64 * 1024 * 1024
+
 
 def find_candidates(named: Sequence[str]) -> tuple[str, ...]:
-    """Every model once, in the order in which they are named.
+    """Every model once, as it is named first, in that order.
 
     A folder stands for all .tflite files below it, a pattern for what it matches, each sorted; `@FILE` for the lines of
     a file, without blank ones and those that begin with #. Raises `UsageError` for what names no model.
     """
-    found = [model for name in named for model in _named(name)]
-    return tuple(dict.fromkeys(found))
+    found: dict[str, str] = {}
+    for name in named:
+        for model in _named(name):
+            path = model_path(model)
+            found.setdefault(model if path is None else os.path.realpath(path), model)
+    return tuple(found.values())
 
 
 def _named(name: str) -> Iterator[str]:
     if not name.startswith("@") or _is_there(name):
         yield from _models(name)
         return
-    for line in _lines(Path(name[1:])):
-        yield from _models(line)
+    for number, line in _lines(Path(name[1:])):
+        try:
+            yield from _models(line)
+        except UsageError as error:
+            raise UsageError(f"{printable(name[1:], 200)}:{number}: {error.message}", hint=error.hint) from None
 
 
 def _models(name: str) -> Sequence[str]:
+    if not name:
+        raise UsageError("a model's name is empty")
     if _is_there(name):
         if not Path(name).is_dir():
             return [name]
@@ -46,15 +58,22 @@ def _models(name: str) -> Sequence[str]:
     return [name]
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> list[tuple[int, str]]:
+    """What the list names, with the number of each line. It may be a pipe, but not one without end."""
+    shown = printable(str(path), 200)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+        lines = data.decode("utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise UsageError(f"{printable(str(path), 200)}: the list cannot be read: {why}") from None
-    found = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+        raise UsageError(f"{shown}: the list cannot be read: {why}") from None
+    if len(data) > _MOST_BYTES:
+        raise UsageError(f"{shown}: the list is larger than {_MOST_BYTES >> 20} MiB")
+    found = [(number, line.strip()) for number, line in enumerate(lines, 1)]
+    found = [(number, line) for number, line in found if line and not line.startswith("#")]
     if not found:
-        raise UsageError(f"{printable(str(path), 200)}: the list is empty")
+        raise UsageError(f"{shown}: the list is empty")
     return found
 
 

@@ -101,14 +101,12 @@ def command(
     from tinydeploy.batch.candidates import find_candidates
     from tinydeploy.batch.summary import sweep_document
     from tinydeploy.batch.tables import check_writable, write_table
-    from tinydeploy.boards import find_board
     from tinydeploy.cli.planning import plan_choices
 
     check_writable(output)
-    named = [name.strip() for given in boards for name in given.split(",") if name.strip()]
-    for name in named:
-        find_board(name)
-    options = [plan_choices({**planning, **varied}) for varied in _varied(ctx, vary)]
+    wanted = _boards(ctx, boards, planning)
+    combinations = _varied(ctx, vary)
+    options = [plan_choices({**planning, **varied}) for varied in combinations]
     cases = [
         Case(
             model,
@@ -121,11 +119,12 @@ def command(
             timeout_seconds=timeout,
         )
         for model in find_candidates(models)
-        for board in dict.fromkeys(named)
+        for board in wanted
         for each in options
     ]
     rows, known = _swept(cases, output, jobs, dask, fresh)
-    chosen = {"depth": depth, "vary": vary, "samples": samples, "seed": seed, "toolchain": toolchain, **planning}
+    same = {name: value for name, value in planning.items() if name not in combinations[0]}
+    chosen = {"depth": depth, "vary": vary, "samples": samples, "seed": seed, "toolchain": toolchain, **same}
     whence = provenance(chosen)
     write_table(output, rows, {"tinydeploy": whence.tinydeploy, "options": whence.options})
     emit(sweep_document(rows, str(output), known, whence), format_)
@@ -164,6 +163,32 @@ def _swept(
     return [rows[position] for position in range(len(cases))], known
 
 
+def _boards(ctx: click.Context, given: Sequence[str], planning: Mapping[str, Any]) -> list[str]:
+    """Each board once, by the first of its names. Memory that none of them has is a mistake."""
+    from tinydeploy.boards import Board, find_board
+    from tinydeploy.boards.reserve import read_regions, read_reserves
+    from tinydeploy.errors import UsageError
+
+    found: dict[str, Board] = {}
+    for name in (name.strip() for names in given for name in names.split(",") if name.strip()):
+        board = find_board(name)
+        if board not in found.values():
+            found[name] = board
+    if not found:
+        raise click.UsageError("--boards names none.", ctx)
+    mistake = None
+    for board in found.values():
+        try:
+            read_reserves(board, planning["reserve"])
+            read_regions(board, planning["regions"])
+        except UsageError as error:
+            mistake = error
+        else:
+            return list(found)
+    assert mistake is not None
+    raise mistake
+
+
 def _varied(ctx: click.Context, vary: Sequence[str]) -> list[dict[str, Any]]:
     """Each combination of values, as arguments of the command."""
     from tinydeploy.cli.common import PLANNING
@@ -176,8 +201,11 @@ def _varied(ctx: click.Context, vary: Sequence[str]) -> list[dict[str, Any]]:
         if name not in parameters or not values:
             known = ", ".join(str(p).replace("_", "-") for p in parameters)
             raise click.UsageError(f"--vary {given}: it is OPTION=VALUE,..., with one of {known}.", ctx)
+        if name in several:
+            raise click.UsageError(f"--vary {given}: it is varied already; all of its values go into one list.", ctx)
         parameter = parameters[name]
-        several[name] = [parameter.type.convert(value.strip(), parameter, ctx) for value in values.split(",")]
+        each = [parameter.type.convert(value.strip(), parameter, ctx) for value in values.split(",")]
+        several[name] = list(dict.fromkeys(each))
     return [dict(zip(several, values, strict=True)) for values in itertools.product(*several.values())]
 
 

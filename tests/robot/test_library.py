@@ -72,6 +72,11 @@ def test_one_wrong_bit_is_seen(deploy: Deploy) -> None:
 @needs_any
 @needs_unicorn
 @needs_reference
+def test_what_is_no_result_is_not_used(deploy: Deploy) -> None:
+    with pytest.raises(KeywordError, match="str is no result"):
+        deploy.use_result("Run On Board")  # type: ignore[arg-type]
+
+
 def test_the_first_layer_that_differs_is_named(deploy: Deploy) -> None:
     result = deploy.run_on_board("digits", layers=True)
     deploy.use_result(one_bit_wrong(result, result.planned.model.operators[2].outputs[0]))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +73,40 @@ def test_a_renode_that_was_named_and_is_none_is_broken(tmp_path: Path) -> None:
     bench = tools._Bench(tmp_path, str(tmp_path / "renode"))
     with pytest.raises(UsageError, match="there is no Renode at"):
         bench._try_renode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="shell scripts cannot be installed as programs on Windows")
+def test_another_program_called_renode_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "renode"
+    program.write_text("#!/bin/sh\necho something else\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(UsageError, match="is not Renode: asked for its version it says 'something else'"):
+        tools._Bench(tmp_path, None)._try_renode()
+
+
+def test_a_damaged_package_is_no_bug_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text("raise ImportError('libblas.so: no such file')")
+    done = subprocess.run(
+        [sys.executable, "-m", "tinydeploy", "doctor"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path.cwd()}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 4
+    assert "a package that tinydeploy needs is damaged or missing: libblas.so: no such file\n" in done.stderr
+    assert "bug" not in done.stderr
+
+
+def test_what_a_tool_says_keeps_to_its_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def talks() -> tuple[str, str]:
+        raise RunError("first\n\x1b[31msecond")
+
+    _choose(monkeypatch, bad=talks)
+    code, out, _ = run("doctor")
+    assert code == 4
+    assert "first \\x1b[31msecond" in out
 
 
 def test_every_tool_is_tried_for_real(run: Run) -> None:

@@ -215,3 +215,12 @@ def test_real_models_layer_by_layer(name: str) -> None:
     if name != "ad01_int8":
         for one, other in zip(tflm.samples, litert.samples, strict=True):
             assert all(np.array_equal(one[index], other[index]) for index in one)
+
+
+def test_a_damaged_package_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tflite_micro.py").write_text("raise OSError('bad shared object')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    model, data = add_then_relu()
+    words = "the worker for tflite-micro ended with code 1: OSError: bad shared object"
+    with pytest.raises(RuntimeError, match=f"^{words}$"):
+        TflmReference().run(model, data, [{0: ints(1, 2, 3, 4), 1: ints(1, 2, 3, 4)}])

@@ -15,7 +15,7 @@ import click
 from tinydeploy import __version__
 from tinydeploy.cli import logs
 from tinydeploy.cli.configuration import with_config
-from tinydeploy.errors import BuildError, TinydeployError, UsageError
+from tinydeploy.errors import BuildError, MissingToolError, TinydeployError, UsageError
 
 # In the order in which people meet them.
 COMMANDS = (
@@ -141,6 +141,11 @@ def _run(args: list[str]) -> int:
         _drop_output()
         where = error.filename if isinstance(error.filename, str) else "cannot write the output"
         return _refused(UsageError(f"{where}: {error.strerror}"))
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] == "tinydeploy":
+            return _bug(error)
+        message = f"a package that tinydeploy needs is damaged or missing: {error}"
+        return _refused(MissingToolError(message, hint="`pip install --force-reinstall tinydeploy` installs all anew"))
     except Exception as error:
         return _bug(error)
     return result if isinstance(result, int) else 0

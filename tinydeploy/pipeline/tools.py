@@ -173,9 +173,9 @@ class _Bench:
         try:
             using = choose_emulator(EmulatorChoice("renode", self._renode), find_board(BOARD))
         except MissingToolError as error:
-            if self._renode is None:
+            if self._renode is None and shutil.which("renode") is None:
                 raise
-            raise UsageError(error.message) from error  # it was named, and is not what it was taken for
+            raise UsageError(error.message) from error  # it is there, and not what it is taken for
         ran = self._run(using.emulator)
         words = f"ran {MODEL} on {BOARD}: {ran.instructions:,} instructions"
         if self._ran is not None and ran.instructions != self._ran.instructions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from tinydeploy.operators.base import printable
 from tinydeploy.report.document import Block, Column, Document, Line, Provenance, Table, envelope, told
 
 _WORDS = {"works": "works", "missing": "–", "broken": "BROKEN"}
@@ -29,6 +30,11 @@ class ToolFacts(Protocol):
     def seconds(self) -> float: ...
 
 
+def _line(tool: ToolFacts) -> str:
+    """What a tool said may be anything."""
+    return printable(" ".join(tool.tried.split()), 300)
+
+
 def tools_document(tools: Sequence[ToolFacts], provenance: Provenance) -> Document:
     """All tools."""
     columns = (
@@ -40,7 +46,7 @@ def tools_document(tools: Sequence[ToolFacts], provenance: Provenance) -> Docume
         Column("s", True),
     )
     rows = tuple(
-        (t.name, _WORDS[t.state], t.version, t.tried if t.state != "missing" else "", t.purpose, f"{t.seconds:.1f}")
+        (t.name, _WORDS[t.state], t.version, _line(t) if t.state != "missing" else "", t.purpose, f"{t.seconds:.1f}")
         for t in tools
     )
     broken = frozenset(i for i, t in enumerate(tools) if t.state == "broken")

@@ -283,6 +283,10 @@ class Deploy:
         | Use Result    ${small}
         | Arena Should Be At Most    1 KiB
         """
+        if not isinstance(result, Result | FirmwareRun):
+            raise UsageError(
+                f"{type(result).__name__} is no result", hint="Plan Model, Build Model and Run On Board return one"
+            )
         self._current = result
 
     # checks of what it takes

@@ -58,13 +58,16 @@ def ask(package: str, model: Model, data: bytes, samples: Sequence[Sample], requ
         return _unpack(done.stdout, request)
     if done.returncode == MISSING:
         raise missing(package)
-    words = "; ".join(line.strip() for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip())
+    said = done.stderr.decode("utf-8", "replace")
+    words = "; ".join(line.strip() for line in said.splitlines() if line.strip())
     if done.returncode == REFUSED:
         why = f"cannot run this model: {printable(words, 400)}"
     elif done.returncode < 0:
         why = f"crashed on this model ({_signal_name(-done.returncode)})"
     else:
-        raise RuntimeError(f"the worker for {package} ended with code {done.returncode}: {words[-2000:]}")
+        _log.debug("%s", said)
+        ends = [line for line in said.splitlines() if line.strip() and not line.startswith((" ", "Traceback"))]
+        raise RuntimeError(f"the worker for {package} ended with code {done.returncode}: {'; '.join(ends)[-2000:]}")
     raise UnsupportedModelError(
         f"{printable(model.path or model.name)}: {package} {why}",
         hint="--no-verify does without the comparison",

@@ -219,6 +219,9 @@ _DEFAULT_KEYS: Mapping[str, Reader] = {
     "renode": _text,
     "jobs": _whole(1),
 }
+DEFAULTS: Collection[str] = _DEFAULT_KEYS.keys()
+"""Options of the command line that a configuration may give a default."""
+
 _LIMIT_TABLES = ("budget", "growth", "board")
 _AMOUNTS: Mapping[Unit, str] = {
     "bytes": 'a size, such as 65536 or "64 KiB"',
@@ -289,11 +292,28 @@ def find_config(start: Path) -> Config | None:
         own, shared = folder / FILE_NAME, folder / PYPROJECT
         if own.is_file():
             return load_config(own)
-        if shared.is_file() and "tool.tinydeploy" in read_text(shared):
+        if shared.is_file() and _has_ours(shared):
             return load_config(shared)
         if (folder / ".git").exists():
             return None
     return None
+
+
+def _has_ours(path: Path) -> bool:
+    """Whether a `pyproject.toml` is a configuration, or one that is damaged."""
+    text = read_text(path)
+    if "tinydeploy" not in text:
+        return False
+    try:
+        return isinstance(_ours(parse(text, "")), dict)
+    except UsageError:
+        return "tool.tinydeploy" in text
+
+
+def _ours(document: Mapping[str, Any]) -> Any:
+    """The table of ours in a `pyproject.toml`, None without one."""
+    tool = document.get("tool")
+    return tool.get("tinydeploy") if isinstance(tool, dict) else None
 
 
 def load_config(path: Path) -> Config:
@@ -306,8 +326,8 @@ def load_config(path: Path) -> Config:
     document = parse(text, shown, hint=_HINT)
     at: tuple[Key, ...] = ()
     if path.name == PYPROJECT:
-        tool = document.get("tool")
-        document = tool.get("tinydeploy", {}) if isinstance(tool, dict) else {}
+        found = _ours(document)
+        document = {} if found is None else found
         at = ("tool", "tinydeploy")
     return _Reading(path, shown, text).config(document, at)
 

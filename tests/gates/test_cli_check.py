@@ -19,6 +19,7 @@ from tests.support.firmware import needs_any, needs_unicorn
 from tinydeploy.batch import measure
 from tinydeploy.cli import main
 from tinydeploy.errors import MissingToolError
+from tinydeploy.gates.baseline import Entry, read_baseline, write_baseline
 
 BOARD = ("--board", "stm32f746")
 Run = Callable[..., "tuple[int, str, str]"]
@@ -219,7 +220,7 @@ def test_the_configuration_gives_commands_their_defaults(run: Run) -> None:
     assert code == 2
     assert "--board" in err
     Path("tinydeploy.toml").write_text("bord = 'x'")
-    code, _, err = run("boards")
+    code, _, err = run("cost", "digits")
     assert code == 2
     assert "tinydeploy.toml:1: bord: unknown key" in err
     assert "did you mean `board`?" in err
@@ -277,9 +278,71 @@ def test_outputs_that_nothing_was_compared_with_are_noted(run: Run, monkeypatch:
 
     monkeypatch.setattr("tinydeploy.verify.reference_outputs", missing)
     here = lambda cases, **_: (each for each in enumerate(map(measure, cases)))  # noqa: E731
-    monkeypatch.setattr(
-        sys.modules["tinydeploy.gates.check"], "run_cases", here
-    )  # the package has a function so called
+    monkeypatch.setattr(sys.modules["tinydeploy.gates.check"], "run_cases", here)  # a function of the package, too
     code, out, _ = run("check", "digits", *BOARD)
     assert (code, out.count("not verified")) == (0, 1)
     assert "note: outputs are not verified: neither is installed; pip install 'tinydeploy[verify]'" in out
+
+
+@pytest.mark.parametrize("args", [("boards",), ("ops",), ("models",), ("doctor", "--help"), ("plan", "--help")])
+def test_what_takes_nothing_from_the_configuration_goes_on_without(run: Run, args: tuple[str, ...]) -> None:
+    Path("tinydeploy.toml").write_text("jobs = 0")
+    code, out, err = run(*args)
+    assert (code, err) == (0, "")
+    assert out
+
+
+def test_another_configuration_than_one_that_is_wrong(run: Run) -> None:
+    Path("tinydeploy.toml").write_text("jobs = 0")
+    Path("good.toml").write_text('check.boards = ["stm32f746"]')
+    assert run("check", "digits", "--depth", "plan", "--config", "good.toml")[0] == 0
+    for args in (
+        ("check", "digits", *BOARD),
+        ("plan", "digits", *BOARD),
+        ("--config", "tinydeploy.toml", "cost", "kws"),
+    ):
+        code, out, err = run(*args)
+        assert (code, out) == (2, "")
+        assert err.startswith("error: tinydeploy.toml:1: jobs: must be a whole number")
+
+
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        (("--budget", "matches_reference=1"), "--budget matches_reference=1: must be true or false"),
+        (("--budget", "arena=x"), "--budget arena=x: 'x' is not a size"),
+        (("--growth", "arena=-1%"), "--growth arena=-1%: '-1%' is not a size"),
+        (("--timeout", "0"), "--timeout 0: must be a number of seconds above 0"),
+        (("--report", "junit"), "--report junit: must be FORMAT=FILE"),
+        (("--report", "json=none/x.json"), "--report json=none/x.json: there is no folder none"),
+        (("--report", "json=.."), "--report json=..: it is a folder"),
+    ],
+)
+def test_mistakes_are_told_with_the_option(run: Run, args: tuple[str, ...], words: str) -> None:
+    code, out, err = run("check", "digits", *BOARD, "--update", *args)
+    assert (code, out) == (2, "")
+    assert f"error: {words}" in err
+    assert not Path("tinydeploy.lock").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk cannot be installed on this system")
+def test_a_full_disk_hides_no_answer(run: Run) -> None:
+    args = ("check", "digits", *BOARD, "--depth", "plan", "--budget", "arena=1")
+    code, out, err = run(*args, "--report", "md=/dev/full", "--report", "json=check.json")
+    assert (code, err) == (2, "error: cannot write to /dev/full: No space left on device\n")
+    assert "arena 512 B is 511 B over its budget of 1 B" in out
+    assert json.loads(Path("check.json").read_text())["exit_code"] == 1
+    code, out, err = run(*args, "--log-file", "/dev/full")
+    assert (code, err) == (1, "cannot write to /dev/full: No space left on device\n")
+
+
+def test_updates_of_two_checks_at_once_are_both_kept(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = dict.fromkeys([("kws", "nrf52dk")], Entry("abc", "0.1.0"))
+
+    def meanwhile(cases: Any, **_: object) -> Any:
+        write_baseline(Path("tinydeploy.lock"), other)
+        yield from enumerate(map(measure, cases))
+
+    monkeypatch.setattr(sys.modules["tinydeploy.gates.check"], "run_cases", meanwhile)
+    assert run("check", "digits", *BOARD, "--depth", "plan", "--update")[0] == 0
+    assert set(read_baseline(Path("tinydeploy.lock"))) == {*other, ("digits", "stm32f746g_disco")}

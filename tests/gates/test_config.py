@@ -177,8 +177,15 @@ def test_the_nearest_configuration_is_found(tmp_path: Path, monkeypatch: pytest.
     assert (found.defaults, found.file) == ({"jobs": 2}, Path("../../pyproject.toml"))
     (tmp_path / "project" / "tinydeploy.toml").write_text("jobs = 3")
     assert getattr(find_config(Path()), "defaults", None) == {"jobs": 3}
-    (tmp_path / "project" / "src" / "pyproject.toml").write_text("[project]\nname = 'no configuration of ours'")
-    assert getattr(find_config(Path()), "defaults", None) == {"jobs": 3}
+    for text in (
+        "[project]\nname = 'no configuration of ours'",
+        "[project]\ndependencies = ['tinydeploy']\n[tool.other]\ncommands = '[tool.tinydeploy]'",
+    ):
+        (tmp_path / "project" / "src" / "pyproject.toml").write_text(text)
+        assert getattr(find_config(Path()), "defaults", None) == {"jobs": 3}
+    for text in ("tool.tinydeploy.jobs = 4", "[ tool . 'tinydeploy' ]\njobs = 4", "[tool]\ntinydeploy = {jobs = 4}"):
+        (tmp_path / "project" / "src" / "pyproject.toml").write_text(text)
+        assert getattr(find_config(Path()), "defaults", None) == {"jobs": 4}
 
 
 def test_every_option_of_a_plan_is_a_key(tmp_path: Path) -> None:

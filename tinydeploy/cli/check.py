@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -23,11 +24,13 @@ from tinydeploy.cli.configuration import configuration
 from tinydeploy.cli.emulators import emulator_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from tinydeploy.config import Limits
     from tinydeploy.report.document import Document, Provenance
     from tinydeploy.report.verdicts import CheckReport
+
+Limit = TypeVar("Limit")
 
 _FORMATS = ("table", "json", "md", "junit", "github", "sarif")
 
@@ -158,26 +161,47 @@ def _is_given(ctx: click.Context, name: str) -> bool:
 def _limits(budgets: tuple[str, ...], growths: tuple[str, ...], timeout: str | None) -> Limits:
     from tinydeploy.config import Limits, parse_budget, parse_growth
 
+    found = dict(_limit(each, "--budget", parse_budget) for each in budgets)
     if timeout is not None:
-        budgets = (*budgets, f"timeout={timeout}")
-    return Limits(
-        {name: parse_budget(name, value) for name, value in (_pair(each, "--budget") for each in budgets)},
-        {name: parse_growth(name, value) for name, value in (_pair(each, "--growth") for each in growths)},
-    )
+        with _naming(f"--timeout {timeout}"):
+            found["timeout"] = parse_budget("timeout", timeout)
+    return Limits(found, dict(_limit(each, "--growth", parse_growth) for each in growths))
 
 
-def _pair(text: str, option: str) -> tuple[str, str]:
+def _limit(text: str, option: str, parse: Callable[[str, str], Limit]) -> tuple[str, Limit]:
+    name, value = _pair(text, option, "NAME=LIMIT")
+    with _naming(f"{option} {text}"):
+        return name, parse(name, value)
+
+
+@contextmanager
+def _naming(option: str) -> Iterator[None]:
+    """Mistakes in what an option was given are told with the option."""
+    from tinydeploy.errors import UsageError
+
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{option}: {error.message}", hint=error.hint) from None
+
+
+def _pair(text: str, option: str, form: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name or not value:
-        raise click.UsageError(f"{option} {text}: must be NAME=LIMIT")
+        raise click.UsageError(f"{option} {text}: must be {form}")
     return name, value
 
 
 def _wanted(text: str) -> tuple[str, Path]:
-    format_, file = _pair(text, "--report")
+    """Before the work, so that a mistake costs none of it."""
+    format_, name = _pair(text, "--report", "FORMAT=FILE")
+    file = Path(name)
     if format_ not in _FORMATS:
         raise click.UsageError(f"--report {text}: the formats are {', '.join(_FORMATS)}")
-    return format_, Path(file)
+    if file.is_dir() or not file.parent.is_dir():
+        what = "it is a folder" if file.is_dir() else f"there is no folder {file.parent}"
+        raise click.UsageError(f"--report {text}: {what}")
+    return format_, file
 
 
 def _write(report: CheckReport, where: Provenance, format_: str, reports: list[tuple[str, Path]]) -> None:
@@ -186,17 +210,20 @@ def _write(report: CheckReport, where: Provenance, format_: str, reports: list[t
     from tinydeploy.report.checks import check_document
 
     document = check_document(report, where)
+    unwritten = []
     for wanted, file in reports:
         try:
             file.write_text(_rendered(wanted, report, document, where), encoding="utf-8", newline="\n")
         except OSError as error:
-            raise UsageError(f"cannot write to {file}: {error.strerror or error}") from error
+            unwritten.append(f"{file}: {error.strerror or error}")
     if format_ in ("table", "json", "md"):
         emit(document, format_)
     else:
         click.echo(_rendered(format_, report, document, where), nl=False)
     if format_ == "github":
         _summarize(document)
+    if unwritten:  # what was found is told all the same
+        raise UsageError(f"cannot write to {', '.join(unwritten)}")
 
 
 def _rendered(format_: str, report: CheckReport, document: Document, where: Provenance) -> str:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinydeploy.errors import UsageError
+
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from tinydeploy.config import Config
 
-_KEY = "tinydeploy.config"  # in click's `Context.meta`
+_KEY = "tinydeploy.config"  # in click's `Context.meta`: the configuration, or what is wrong with it
 _NESTED = ("export",)  # commands of groups among the commands, which take the same defaults
+_GO_ON = ("check", "doctor")  # with a configuration that is wrong: `check` may be given another
 
 
 def with_config(group: click.Group) -> None:
@@ -30,20 +36,41 @@ def with_config(group: click.Group) -> None:
 
 
 def configuration(ctx: click.Context) -> Config | None:
-    """The configuration of this command line, if there is one."""
-    found: Config | None = ctx.meta.get(_KEY)
+    """The configuration of this command line, if there is one. Raises `UsageError` for one that is wrong."""
+    found: Config | UsageError | None = ctx.meta.get(_KEY)
+    if isinstance(found, UsageError):
+        raise found
     return found
 
 
 def _read(ctx: click.Context, _parameter: click.Parameter, path: Path | None) -> None:
-    from tinydeploy.config import find_config, load_config
+    from tinydeploy.config import DEFAULTS, find_config, load_config
 
-    config = find_config(Path()) if path is None else load_config(path)
-    if config is None:
-        return
-    ctx.meta[_KEY] = config
-    defaults: dict[str, Any] = dict(config.defaults)
+    names: list[str]
+    defaults: dict[str, Any]
+    try:
+        config = find_config(Path()) if path is None else load_config(path)
+    except UsageError as error:
+        ctx.meta[_KEY] = error
+        names = _all_but(ctx, _GO_ON)
+        defaults = dict.fromkeys(DEFAULTS, partial(_tell, error))
+    else:
+        ctx.meta[_KEY] = config
+        names = _all_but(ctx)
+        defaults = {} if config is None else dict(config.defaults)
     if defaults:
-        assert isinstance(ctx.command, click.Group)
         below = {**defaults, **dict.fromkeys(_NESTED, defaults)}
-        ctx.default_map = dict.fromkeys(ctx.command.list_commands(ctx), below)
+        ctx.default_map = dict.fromkeys(names, below)
+
+
+def _all_but(ctx: click.Context, left_out: Collection[str] = ()) -> list[str]:
+    """The commands' names."""
+    assert isinstance(ctx.command, click.Group)
+    return [name for name in ctx.command.list_commands(ctx) if name not in left_out]
+
+
+def _tell(error: UsageError) -> None:
+    """Stands for defaults of a configuration that is wrong. Click calls it when one is needed, and so neither for
+    --help nor for commands that take none."""
+    if not click.get_current_context().resilient_parsing:  # which completion is
+        raise error

@@ -99,7 +99,24 @@ class _Told(logging.Handler):
 
 
 class _File(logging.FileHandler):
-    """The log file."""
+    """The log file. Where the disk is full it lacks lines: the work goes on, and ends as it would without."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Said once, in a line and without a traceback."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._told:
+            self._told = True
+            with contextlib.suppress(OSError, ValueError):
+                print(clean(f"cannot write to {self.baseFilename}: {error.strerror}"), file=sys.stderr, flush=True)
+
+    _told = False
+
+    def close(self) -> None:
+        """Without what a full disk does not take."""
+        with contextlib.suppress(OSError):
+            super().close()
 
 
 class _Plain(logging.Formatter):

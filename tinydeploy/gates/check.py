@@ -40,6 +40,8 @@ def check(
     keys = [(target.model, target.board) for target in targets]
     outcomes = _measured(targets, jobs, cache, on_progress)
     measured = dict(zip(keys, outcomes, strict=True))
+    if update:
+        before = read_baseline(path)  # another check may have written to it in the meantime
     limited = bool(chosen.models or chosen.boards)
     stale = [] if limited else [key for key in before if key not in measured]
     shown = printable_path(path)

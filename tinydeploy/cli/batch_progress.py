@@ -79,7 +79,7 @@ class _Lines:
 
     def show(self, progress: Progress) -> None:
         now = time.monotonic()
-        if now - self._last < _LINE_SECONDS:
+        if now - self._last < _LINE_SECONDS or progress.done == progress.total:
             return
         self._last = now
         left = (now - self._began) * (progress.total - progress.done) / max(1, progress.done)

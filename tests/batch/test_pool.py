@@ -171,7 +171,8 @@ def test_a_signal_ends_all_and_leaves_nothing(tmp_path: Path, number: signal.Sig
         assert time.monotonic() - began < 10
     finally:
         program.kill()
-    assert (program.returncode, out, err) == (130, "0 ok\n", "interrupted\n")
+    assert program.returncode in (128 + number, 130)  # both can be there before Python looks
+    assert (out, err) == ("0 ok\n", "interrupted\n")
     assert wait_for(lambda: gone(pids), 5)
     assert list((tmp_path / "temporary").iterdir()) == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -424,3 +425,26 @@ def test_a_network_has_nothing_to_build_whatever_its_size(run: Run, command: lis
     code, _, err = run(*command, "alexnet", "--board", "stm32f746")
     assert code == 3
     assert "has no weights" in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX cannot be installed")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_command_that_clears_up(tmp_path: Path, number: signal.Signals) -> None:
+    """Twice, as people do: the second one must not end the clearing up."""
+    program = """
+import os, signal, sys, tempfile, time
+from tinydeploy.cli import main
+def work(**_):
+    with tempfile.TemporaryDirectory(dir=sys.argv[1]):
+        try:
+            os.kill(os.getpid(), int(sys.argv[2]))
+            time.sleep(60)
+        finally:
+            os.kill(os.getpid(), int(sys.argv[2]))
+main.cli.main = work
+sys.exit(main.run([]))
+"""
+    command = [sys.executable, "-c", program, str(tmp_path), str(int(number))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "interrupted\n")
+    assert list(tmp_path.iterdir()) == []

@@ -1,13 +1,12 @@
-"""What `check` and `sweep` show while they work, and how they end when they are told to."""
+"""What `check` and `sweep` show while they work."""
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from tinydeploy.cli import logs
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
     Show = Callable[[Progress], None]
 
-_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # those that this system has
 _LINE_SECONDS = 15.0
 _NAMES_SHOWN = 3
 
@@ -24,31 +22,14 @@ _NAMES_SHOWN = 3
 @contextmanager
 def watching() -> Iterator[Show]:
     """Yields what `run_cases` is to call as `on_progress`: a bar on a terminal, else a line now and then, nothing with
-    -q. SIGTERM ends the work as Ctrl-C does, and neither disturbs the clearing up that follows the first of them."""
-    before = {number: signal.signal(number, _interrupt) for number in _heeded()}
-    try:
-        if logs.quiet():
-            yield lambda progress: None
-        elif sys.stderr.isatty():
-            with _bar() as show:
-                yield show
-        else:
-            yield _Lines().show
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _heeded() -> list[signal.Signals]:
-    """Without those that whoever started this wants ignored, as `nohup` does."""
-    found = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
-    return [number for number in found if signal.getsignal(number) is not signal.SIG_IGN]
-
-
-def _interrupt(_signal: int, _frame: Any) -> NoReturn:
-    for number in _heeded():
-        signal.signal(number, lambda *_: None)
-    raise KeyboardInterrupt
+    -q."""
+    if logs.quiet():
+        yield lambda progress: None
+    elif sys.stderr.isatty():
+        with _bar() as show:
+            yield show
+    else:
+        yield _Lines().show
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 from tinydeploy import __version__
-from tinydeploy.cli import logs
+from tinydeploy.cli import logs, signals
 from tinydeploy.cli.configuration import with_config
 from tinydeploy.errors import BuildError, MissingToolError, TinydeployError, UsageError
 
@@ -36,6 +36,7 @@ COMMANDS = (
 
 EXIT_USAGE = 2
 EXIT_BUG = 70
+EXIT_SIGNAL = 128  # and its number
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
@@ -117,8 +118,9 @@ def run(args: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that lacks a character
-    with logs.session():
-        return _run(list(args))
+    with logs.session(), signals.heeded() as came:
+        code = _run(list(args))
+    return EXIT_SIGNAL + came[0] if came and code == EXIT_INTERRUPTED else code
 
 
 def _run(args: list[str]) -> int:

@@ -316,6 +316,41 @@ def test_a_platform_of_the_users(tmp_path: Path) -> None:
     assert (seen.reads, seen.instructions) == (expected.reads, expected.instructions)
 
 
+def test_a_platform_with_a_second_core(tmp_path: Path) -> None:
+    """It stands still: nothing is loaded for it, and what it fetched would be the image's fault."""
+    own = tmp_path / "own.repl"
+    own.write_text(
+        make_platform(find_board("stm32f746")).repl
+        + """
+cpu2: CPU.CortexM @ sysbus
+    cpuType: "cortex-m0"
+    nvic: nvic2
+nvic2: IRQControllers.NVIC @ sysbus new Bus.BusPointRegistration { address: 0xE000E000; cpu: cpu2 }
+    IRQ -> cpu2@0
+"""
+    )
+    image = build("int main(void) { for (volatile int i = 0; i < 100000; i++) {} return 7; }", "stm32f746")
+    result = emulator(own).run(find_board("stm32f746"), Job(image.elf))
+    assert (result.fault, result.exit_code) == (None, 7)
+
+
+def test_a_register_of_a_peripheral_with_two_places(tmp_path: Path) -> None:
+    """A bit that a model does not know is no fault: the STM32F4's flash control is also where its option bytes are."""
+    own = tmp_path / "own.repl"
+    text = make_platform(find_board("nucleo_f446re")).repl
+    stub = next(entry for entry in text.split("\n\n") if entry.startswith("flash_registers:"))
+    model = """flash_registers: MTD.STM32F4_FlashController @ {
+        sysbus 0x40023C00;
+        sysbus new Bus.BusMultiRegistration { address: 0x1FFFC000; size: 0x400; region: "optionBytes" }
+    }
+    flash: flash"""
+    own.write_text(text.replace(stub, model))
+    image = build("int main(void) { *(volatile unsigned *)0x40023C00u = 0x200; return 7; }", "nucleo_f446re")
+    result = emulator(own).run(find_board("nucleo_f446re"), Job(image.elf))
+    assert (result.fault, result.exit_code) == (None, 7)
+    assert [p.address for p in result.peripherals] == [0x40023C00]
+
+
 def test_a_platform_that_renode_refuses(tmp_path: Path) -> None:
     own = tmp_path / "own.repl"
     own.write_text(make_platform(find_board("stm32f746")).repl + "\nx: Memory.NoSuchMemory @ sysbus 0x90000000\n")

@@ -347,6 +347,14 @@ def test_a_platform_with_more_than_the_chip(tmp_path: Path) -> None:
     assert "maps memory that stm32f746g_disco does not have: 64.0 KiB at 0x20050000" in excess
 
 
+def test_a_platform_whose_path_would_be_a_command(tmp_path: Path) -> None:
+    folder = tmp_path / "a;quit"
+    folder.mkdir()
+    emulator = on_platform(folder, "0x50000")
+    with pytest.raises(UsageError, match="monitor cannot take the path"):
+        RenodeEmulator(renode(tmp_path), repl=emulator._repl).run(find_board(BOARD), job())
+
+
 def test_a_platform_that_renode_refuses_is_the_users(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Error E04"):
         on_platform(tmp_path, "0x50000", "refuses").run(find_board(BOARD), job())

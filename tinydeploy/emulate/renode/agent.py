@@ -18,6 +18,7 @@ from tinydeploy.elf import ElfFile
 from tinydeploy.emulate.faults import FunctionTable
 from tinydeploy.emulate.memory import BoardMemory
 from tinydeploy.emulate.peripherals import PERIPHERAL_SPACES, PRIVATE_BUS
+from tinydeploy.emulate.renode.script import path_token
 from tinydeploy.emulate.types import Feed, Job
 
 SCRIPT, STARTED, RESULT, OUTPUT, DATA = "run.resc", "started", "result", "output", "data"
@@ -91,16 +92,11 @@ def write_session(
     (folder / "agent.py").write_bytes(_AGENT.read_bytes())
     script = [
         'mach create "board"',
-        f"machine LoadPlatformDescription {monitor_path(platform)}",
-        f"include {monitor_path(folder / 'job.py')}",
-        f"include {monitor_path(folder / 'agent.py')}",
+        f"machine LoadPlatformDescription {path_token(platform.as_posix())}",
+        f"include {path_token((folder / 'job.py').as_posix())}",
+        f"include {path_token((folder / 'agent.py').as_posix())}",
     ]
     (folder / SCRIPT).write_text("\n".join(script) + "\n", encoding="utf-8")
-
-
-def monitor_path(path: Path) -> str:
-    """A path as the monitor reads it."""
-    return "@" + path.as_posix().replace(" ", "\\ ")
 
 
 def _write_rows(file: Path, feed: Feed) -> dict[int, tuple[int, int, int]]:

@@ -221,6 +221,21 @@ def test_parts_of_a_store_are_waited_for_one_by_one(first_from_last: bool, cut_a
         assert schedule.peak_bytes == max(live)
 
 
+def test_a_tensor_that_is_read_up_holds_no_rows_of_another_in_its_store() -> None:
+    """The first 4 of 6 rows, and then all 6, in one CONCATENATION: who is through with row 3 holds nothing any more."""
+    net = Layers(np.random.default_rng(1))
+    x = net.tensor((6, 4), QUANT)
+    y, part, both = net.same("TANH", x), net.tensor((4, 4), QUANT), net.tensor((10, 4), QUANT)
+    begin = net.g.tensor("begin", (2,), "int32", data=[0, 0])
+    net.g.op("SLICE", [y, begin, net.g.tensor("size", (2,), "int32", data=[4, 4])], [part])
+    net.g.op("CONCATENATION", [part, y], [both], axis=0)
+    graph = graph_of(parse_model(net.g.build([x], [both])))
+    ((store, spans),) = graph.actors[-1].reads
+    assert store == graph.views[y].store
+    assert spans[:4] == ((0, 1), (0, 2), (0, 3), (0, 4))
+    assert spans[4:] == ((0, 4), (1, 4), (2, 4), (3, 4), (4, 5), (5, 6))
+
+
 def test_a_streamed_plan_is_no_larger_than_others() -> None:
     for data in (writer.mean((1, 5, 4, 3)), writer.pool_2d("MAX_POOL_2D", (1, 8, 8, 3), (2, 2), (2, 2))):
         model = parse_model(data)

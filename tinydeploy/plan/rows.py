@@ -209,7 +209,7 @@ class _Builder:
         for position, spans in told.reads.items():
             store, found = self.spans(op.inputs[position], spans)
             if store in reads:
-                found = tuple((min(a, c), max(b, d)) for (a, b), (c, d) in zip(reads[store], found, strict=True))
+                found = _together(reads[store], found)
             reads[store] = found
         writes = []
         for output in op.outputs:
@@ -322,6 +322,19 @@ def build_rows(
         alone,
         frozenset(builder.elided),
     )
+
+
+def _together(one: Sequence[Span], other: Sequence[Span]) -> tuple[Span, ...]:
+    """What the row steps take of a store of which they read two tensors: from the first row that either is still to
+    read, now or later, to the last that either has come to."""
+    lasts = [max((r for r, (first, end) in enumerate(spans) if first < end), default=-1) for spans in (one, other)]
+    found = []
+    for r, spans in enumerate(zip(one, other, strict=True)):
+        end = max(end for _, end in spans)
+        found.append(
+            (min((first for (first, _), last in zip(spans, lasts, strict=True) if r <= last), default=end), end)
+        )
+    return tuple(found)
 
 
 def _read(model: Model, op: Operator) -> list[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from tests.support.firmware import BOTH, build, function, needs_any, needs_unicorn, run, run_image
@@ -255,6 +257,25 @@ def test_inputs_must_lie_in_ram() -> None:
         run_image(image, board, stop_symbol="nowhere")
     with pytest.raises(UsageError, match="marker port"):
         run_image(image, board, marker_address=board.ram.base)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="timers of POSIX cannot be installed")
+@pytest.mark.parametrize("body", ["n++", "n = *(volatile unsigned *)0x40021000"])
+def test_a_signal_in_the_middle_comes_out_of_the_run(body: str) -> None:
+    """Whichever callback it meets; nothing is printed of it, and no other reason given."""
+    image = build(f"volatile unsigned n; int main(void) {{ for (;;) {body}; }}", "stm32f746")
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(KeyboardInterrupt):
+            run_image(image, find_board("stm32f746"), timeout_seconds=60)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_an_interrupt_from_the_keyboard_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

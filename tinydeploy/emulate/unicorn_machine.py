@@ -9,8 +9,11 @@ instruction; modelled cycles are in the result only.
 from __future__ import annotations
 
 import ctypes
+import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +276,27 @@ class _Machine:
         self._failure = self._failure or problem
         self._engine.emu_stop()
 
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Ctrl-C, or the time-out of a test, comes where Python next runs something. That is the very start of a
+        callback, before any `try` in it, and ctypes has nowhere to pass it on to but `sys.unraisablehook`."""
+        if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
+            yield
+            return
+        before = sys.unraisablehook
+
+        def lost(what: sys.UnraisableHookArgs) -> None:
+            if what.exc_value is not None and "ctypes callback" in (what.err_msg or ""):
+                self._guarded(what.exc_value)
+            else:
+                before(what)
+
+        sys.unraisablehook = lost
+        try:
+            yield
+        finally:
+            sys.unraisablehook = before
+
     def _printed(self, text: bytes) -> None:
         if self._on_output is not None:
             self._on_output(text)
@@ -293,7 +317,7 @@ class _Machine:
             if self._debug is not None:
                 self._debug.look()
             return int(self._is_late())
-        except BaseException as problem:  # KeyboardInterrupt arrives here
+        except BaseException as problem:
             self._guarded(problem)
             return 1
 
@@ -457,7 +481,8 @@ class _Machine:
         if self._debug is not None:
             self._debug.begin()
         self._start_clock()
-        pc = self._go(self._pc())
+        with self._interruptible():
+            pc = self._go(self._pc())
         seconds = time.monotonic() - started
         if self._failure is not None:
             raise self._failure

@@ -331,9 +331,8 @@ def _together(one: Sequence[Span], other: Sequence[Span]) -> tuple[Span, ...]:
     found = []
     for r, spans in enumerate(zip(one, other, strict=True)):
         end = max(end for _, end in spans)
-        found.append(
-            (min((first for (first, _), last in zip(spans, lasts, strict=True) if r <= last), default=end), end)
-        )
+        waiting = [first for (first, _), last in zip(spans, lasts, strict=True) if r <= last]
+        found.append((min(waiting, default=end), end))
     return tuple(found)
 
 

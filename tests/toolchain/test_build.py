@@ -184,6 +184,19 @@ def test_compilers_are_quoted(toolchain: str) -> None:
         build("int elsewhere(void); int main(void) { return elsewhere(); }", "stm32f746", toolchain)
 
 
+@needs_zig
+def test_zig_without_a_place_for_its_cache_says_what_to_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", str(tmp_path / "file"))
+    (tmp_path / "main.c").write_text("int main(void) { return 0; }")
+    tools = find_toolchain("zig", tmp_path / "cache")
+    with pytest.raises(
+        UsageError, match=r"has no folder to keep its libraries in: unable to .*cache directory"
+    ) as caught:
+        tools.build([tmp_path / "main.c"], [], find_board("stm32f746"), tmp_path / "out")
+    assert "ZIG_GLOBAL_CACHE_DIR" in str(caught.value.hint)
+
+
 @needs_any
 def test_handlers_are_distinct_and_weak() -> None:
     names = ("NMI", "HardFault", "MemManage", "BusFault", "UsageFault", "SVC", "PendSV", "SysTick", "Default")

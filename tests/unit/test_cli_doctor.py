@@ -66,6 +66,7 @@ def test_one_that_is_there_and_does_not_work_is_an_error(
     found = {tool["name"]: tool for tool in json.loads(out)["tools"]}
     assert found["bad"]["state"] == "broken"
     assert words in found["bad"]["tried"]
+    assert found["bad"]["remedy"] == ("no idea" if attempt is _faulty else "apt install bad")
     assert (found["here"]["state"], found["here"]["version"]) == ("works", "1.2")
 
 

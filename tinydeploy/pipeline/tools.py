@@ -76,17 +76,17 @@ def examine(
         on_trial(trial.name)
         started = time.monotonic()
         state: State = "works"
-        version = ""
+        version, remedy = "", trial.remedy
         try:
             version, tried = trial.attempt()
         except (_Absent, MissingToolError) as absent:
             state, tried = "missing", str(absent)
         except TinydeployError as problem:
-            state, tried = "broken", problem.message
+            state, tried, remedy = "broken", problem.message, problem.hint or remedy
         except Exception as problem:  # what a damaged installation raises is anybody's guess
             _log.debug("%s", trial.name, exc_info=True)
             state, tried = "broken", f"{type(problem).__name__}: {problem}"
-        yield Tool(trial.name, trial.purpose, state, version, tried, trial.remedy, round(time.monotonic() - started, 2))
+        yield Tool(trial.name, trial.purpose, state, version, tried, remedy, round(time.monotonic() - started, 2))
 
 
 class _Bench:
@@ -175,7 +175,7 @@ class _Bench:
         except MissingToolError as error:
             if self._renode is None and shutil.which("renode") is None:
                 raise
-            raise UsageError(error.message) from error  # it is there, and not what it is taken for
+            raise UsageError(error.message, hint=error.hint) from error  # it is there, and not what it is taken for
         ran = self._run(using.emulator)
         words = f"ran {MODEL} on {BOARD}: {ran.instructions:,} instructions"
         if self._ran is not None and ran.instructions != self._ran.instructions:

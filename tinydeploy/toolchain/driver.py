@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tinydeploy.boards import Board
-from tinydeploy.errors import BuildError
+from tinydeploy.errors import BuildError, TinydeployError
 from tinydeploy.resources import firmware_dir
 from tinydeploy.toolchain.cache import ObjectCache, read_dependencies
 from tinydeploy.toolchain.linker import linker_script, overflow_error
@@ -65,6 +65,10 @@ class Driver(ABC):
     def link_flags(self) -> list[str]:
         """How to link without a C library but with the compiler's own helpers (64-bit division, soft floats)."""
         return []
+
+    def trouble(self, words: str) -> TinydeployError | None:
+        """What keeps it from compiling anything at all, as far as its words are about that."""
+        return None
 
     def map_flags(self, map_file: Path) -> list[str]:
         """How to have a map written; what is printed instead goes into the file."""
@@ -121,7 +125,8 @@ class Driver(ABC):
             call += ["-MMD", "-MF", str(dependencies), "-c", str(source), "-o", str(made)]
             done = _run(call)
             if done.returncode != 0:
-                raise BuildError(f"{self.version} refuses {source.name}:\n{_words(done)}")
+                words = f"{self.version} refuses {source.name}:\n{_words(done)}"
+                raise self.trouble(done.stderr) or BuildError(words)
             try:
                 headers = [Path(n).absolute() for n in read_dependencies(dependencies.read_text("utf-8"))]
             except OSError:
@@ -148,7 +153,8 @@ class Driver(ABC):
         done = _run(call)
         if done.returncode != 0:
             words = done.stdout + done.stderr
-            raise overflow_error(board, words) or BuildError(f"{self.version} does not link the image:\n{_words(done)}")
+            known = overflow_error(board, words) or self.trouble(words)
+            raise known or BuildError(f"{self.version} does not link the image:\n{_words(done)}")
         if not map_file.is_file():
             map_file.write_text(done.stdout, encoding="utf-8")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
 from tinydeploy.boards import Board
-from tinydeploy.errors import MissingToolError
+from tinydeploy.errors import MissingToolError, TinydeployError, UsageError
 from tinydeploy.toolchain.driver import Driver
 
 _FPU = {"fpv4-sp-d16": "vfp4d16sp", "fpv5-sp-d16": "fp_armv8d16sp", "fpv5-d16": "fp_armv8d16"}
@@ -40,6 +41,16 @@ class Zig(Driver):
     def source_flags(self, source: Path) -> list[str]:
         """Zig traps on undefined behaviour and guards stacks by default; the other compiler does not."""
         return list(_PLAIN)
+
+    def trouble(self, words: str) -> TinydeployError | None:
+        """Zig builds its own libraries on first use, and keeps them in the user's cache folder, or does nothing."""
+        told = re.search(r"^error: (unable to .*cache directory.*)", words, re.MULTILINE)
+        if told is None:
+            return None
+        return UsageError(
+            f"{self.version} has no folder to keep its libraries in: {told[1]}",
+            hint="name one that can be written to in ZIG_GLOBAL_CACHE_DIR, or use --toolchain gcc",
+        )
 
     def map_flags(self, map_file: Path) -> list[str]:
         """Zig passes no -Map on; what this prints is written to the file."""

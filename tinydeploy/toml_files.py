@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ from tinydeploy.errors import UsageError
 
 _MOST_BYTES = 4 * 1024 * 1024
 _CONFLICT = re.compile(r"^(<<<<<<<|=======|>>>>>>>)", re.MULTILINE)
-_HEADER = re.compile(r"\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(?:#.*)?")
+_HEADER = re.compile(r"\s*(\[\[?)(.+?)\]\]?\s*(?:#.*)?")
 _KEY = re.compile(r"""\s*((?:[\w\-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w\-]+|"[^"]*"|'[^']*'))*)\s*=""")
 _PART = re.compile(r"""[\w\-]+|"[^"]*"|'[^']*'""")
+
+_DEEPEST = 16  # more parts than any path has that is looked for
 
 Key = str | int
 """A key of a table, or a position in an array of tables."""
@@ -69,7 +73,18 @@ def line_of(text: str, keys: Sequence[Key]) -> int | None:
 
     Found by looking for headers and keys, not by parsing: inside of a multi-line string it may be mistaken.
     """
-    best: tuple[int, int | None] = (0, None)
+    whole, begun = _lines(text)
+    path = tuple(keys)
+    if path in begun:
+        return begun[path]
+    return next((whole[path[:n]] for n in range(len(path) - 1, 0, -1) if path[:n] in whole), None)
+
+
+@lru_cache(maxsize=4)
+def _lines(text: str) -> tuple[Mapping[tuple[Key, ...], int], Mapping[tuple[Key, ...], int]]:
+    """The first line of each path that stands on a line, and of all that begin so: of `[[a]]` the first for `a`."""
+    whole: dict[tuple[Key, ...], int] = {}
+    begun: dict[tuple[Key, ...], int] = {}
     table: tuple[Key, ...] = ()
     seen: dict[tuple[Key, ...], int] = {}
     for number, line in enumerate(text.split("\n"), 1):
@@ -82,10 +97,10 @@ def line_of(text: str, keys: Sequence[Key]) -> int | None:
             here = (*table, *_parts(key[1]))
         else:
             continue
-        same = min(len(here), len(keys))  # of `[[a]]` the first stands for `a`
-        if here[:same] == tuple(keys[:same]) and same > best[0]:
-            best = (same, number)
-    return best[1]
+        whole.setdefault(here, number)
+        for n in range(1, len(here) + 1):
+            begun.setdefault(here[:n], number)
+    return whole, begun
 
 
 def _resolve(parts: Sequence[str], seen: dict[tuple[Key, ...], int], *, array: bool) -> tuple[Key, ...]:
@@ -101,7 +116,7 @@ def _resolve(parts: Sequence[str], seen: dict[tuple[Key, ...], int], *, array: b
 
 
 def _parts(dotted: str) -> list[str]:
-    return [part.strip("\"'") for part in _PART.findall(dotted)]
+    return [found[0].strip("\"'") for found in islice(_PART.finditer(dotted), _DEEPEST)]
 
 
 def dotted(keys: Sequence[Key]) -> str:

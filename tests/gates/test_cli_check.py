@@ -96,7 +96,7 @@ def test_a_gate_over_a_models_life(run: Run) -> None:
     )
     code, out, _ = run("check")
     assert code == 2
-    assert "the growth of arena cannot be judged: the baseline has no entry for this case: --update adds it" in out
+    assert "the growth of arena cannot be judged: tinydeploy.lock has no entry for this case: --update adds it" in out
     code, out, _ = run("check", "--update")
     assert code == 0
     assert "tinydeploy.lock is up to date" in out

@@ -236,4 +236,14 @@ def test_lines_are_found_in_arrays_and_dotted_keys() -> None:
     assert line_of(text, ("m", 0, "sub", "y")) == 6
     assert line_of(text, ("m", 1, "sub", "y")) == 10
     assert line_of(text, ("m", 1, "x")) == 8
+    assert line_of(text, ("m", 1, "sub", "z", "deep")) == 9
+    assert line_of(text, ("m",)) == 3
     assert line_of(text, ("z",)) is None
+
+
+def test_lines_of_a_file_that_is_made_to_be_slow() -> None:
+    assert line_of("[" + " " * 100_000 + "x\nboard = 1\n", ("board",)) == 2
+    assert line_of("[" + "a." * 100_000 + "a]\n" * 2 + "\n[b]\n", ("b",)) == 4
+    text = "[[check.model]]\nkeep = 1\n" * 20_000
+    assert line_of(text, ("check", "model", 19_999, "keep")) == 40_000
+    assert [line_of(text, ("check", "model", n)) for n in range(20_000)] == list(range(1, 40_000, 2))

@@ -139,7 +139,7 @@ def test_a_budget_exceeded_since_the_baseline_names_what_grew() -> None:
          "instructions cannot be judged: it is not known at depth build: --depth run"),
         (outcome(cycles=None), {"cycles": 1}, {}, 2, "cycles cannot be judged: there is no timing model for this core"),
         (outcome(), {}, {"arena": "0"}, 2,
-         "the growth of arena cannot be judged: the baseline has no entry"),
+         "the growth of arena cannot be judged: tinydeploy.lock of commit abc has no entry"),
         (outcome(bit_exact=None, message="not verified: no interpreter", hint="pip install it"),
          {"matches_reference": True}, {}, 4,
          "outputs cannot be compared: not verified: no interpreter — pip install it"),

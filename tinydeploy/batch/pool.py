@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import tempfile
 import threading
@@ -19,6 +20,7 @@ from tinydeploy.batch.types import Case, Outcome
 from tinydeploy.batch.worker import Worker
 from tinydeploy.errors import TinydeployError
 
+_log = logging.getLogger(__name__)
 _PATIENCE_SECONDS = 0.5  # Python looks for Ctrl-C only now and then while it waits, on Windows not at all
 
 
@@ -69,6 +71,7 @@ def run_cases(
                     continue
                 running.pop(position, None)
                 done += 1
+                _tell(outcome)
                 failed += outcome.status != "ok"
                 yield position, outcome
             on_progress(Progress(total, done, failed))
@@ -76,6 +79,12 @@ def run_cases(
             crew.end()
     if cache is not None:
         cache.prune()
+
+
+def _tell(outcome: Outcome) -> None:
+    told = f"{outcome.status} {outcome.message}".strip()
+    known = ", known from before" if outcome.cached else ""
+    _log.info("%s on %s: %s (%.2f s%s)", outcome.case.model, outcome.case.board, told, outcome.seconds, known)
 
 
 class _Crew:

@@ -69,9 +69,9 @@ def growths(limits: Limits, outcome: Outcome, entry: Entry | None, since: str) -
         if growth is not None and growth.limited:
             seen = _look(outcome, name, entry, figure)
             if entry is None:
-                missing = "the baseline has no entry for this case"
+                missing = f"{since} has no entry for this case"
             else:
-                missing = "the baseline has none" if seen.baseline is None else ""
+                missing = f"{since} has none" if seen.baseline is None else ""
             if missing and not seen.why_not:
                 seen = replace(seen, why_not=f"{missing}: --update adds it")
             yield _growth(growth, seen, outcome, entry, since)

@@ -11,9 +11,14 @@ from typing import Any, NoReturn
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # those that this system has
 
 
+class Interrupted(KeyboardInterrupt):
+    """Of a type of its own: where `KeyboardInterrupt` itself went through an `exec`, as those of `dataclasses` are,
+    CPython ends with 130 whatever the program asks for."""
+
+
 @contextmanager
 def heeded() -> Iterator[list[int]]:
-    """Within, the first signal raises `KeyboardInterrupt`, and no other disturbs the clearing up that follows.
+    """Within, the first signal raises `Interrupted`, and no other disturbs the clearing up that follows.
 
     Yields a list that gets the number of the signal that came.
     """
@@ -23,7 +28,7 @@ def heeded() -> Iterator[list[int]]:
         came.append(number)
         for each in before:
             signal.signal(each, lambda *_: None)
-        raise KeyboardInterrupt
+        raise Interrupted
 
     # Python takes signals in one thread only.
     wanted = _wanted() if threading.current_thread() is threading.main_thread() else []

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -189,17 +190,34 @@ def test_workers_of_another_version_are_told(cluster: Cluster, tmp_path: Path) -
     assert "has tinydeploy 0." in err
 
 
-def test_no_scheduler(tmp_path: Path) -> None:
-    impatient = (
-        "import tinydeploy.batch.cluster as c; c._CONNECT_SECONDS = 0.5; import tinydeploy.cli.main as m; m.main()"
-    )
-    args = ("digits", "--boards", "rp2040", "-o", str(tmp_path / "t.csv"), "--dask", "tcp://127.0.0.1:9")
-    program = subprocess.run(
-        [sys.executable, "-c", impatient, "sweep", *args],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert program.returncode == 2
-    assert "error: no Dask scheduler answers at tcp://127.0.0.1:9\n" in program.stderr
+@pytest.fixture(name="mute")
+def _mute() -> Iterator[str]:
+    """The address of something that accepts connections, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_no_scheduler(tmp_path: Path, mute: str) -> None:
+    impatient = "import tinydeploy.batch.cluster as c, tinydeploy.cli.main as m; c._CONNECT_SECONDS = 0.5; m.main()"
+    args = ("digits", "--boards", "rp2040")
+    refused = {
+        "tcp://127.0.0.1:9": "no Dask scheduler answers at tcp://127.0.0.1:9",
+        mute: f"no Dask scheduler answers at {mute}",
+        "tls://127.0.0.1:9": "tls://127.0.0.1:9 needs certificates",
+        "http://127.0.0.1:8787": "'http://127.0.0.1:8787' is no address of a Dask scheduler",
+        "cluster": "'cluster' is no address of a Dask scheduler",
+    }
+    programs = {
+        address: subprocess.Popen(
+            [sys.executable, "-c", impatient, "sweep", *args, "-o", str(tmp_path / f"{number}.csv"), "--dask", address],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number, address in enumerate(refused)
+    }
+    for address, program in programs.items():
+        _, err = program.communicate(timeout=120)
+        assert program.returncode == 2, err
+        assert err.splitlines()[0] == f"error: {refused[address]}"
+        assert "Traceback" not in err

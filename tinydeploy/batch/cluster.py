@@ -8,6 +8,7 @@ A model is sent once, as the result of a task that is done again where that is l
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import tempfile
 import threading
@@ -28,12 +29,15 @@ from tinydeploy.batch.pool import Progress
 from tinydeploy.batch.types import Case, Outcome
 from tinydeploy.batch.worker import Worker
 from tinydeploy.errors import MissingToolError, TinydeployError, UsageError
+from tinydeploy.operators.base import printable
 
 _CONNECT_SECONDS = 20.0
 _LOOK_SECONDS = 2.0  # how often the cluster is looked at
 _ALONE_SECONDS = 120.0  # that it may be without workers
 _AHEAD = 4  # cases that wait at a worker for each of its threads
 _AGAIN = "run the same command again once it is back: what is done is not done again"
+_ADDRESS = re.compile(r"((tcp|tls|ws|wss|ucx)://)?(\[[0-9A-Fa-f:.]+\]|[^\s/:@\[\]]+):\d{1,5}/?")
+_LIKE = "such as tcp://192.168.0.7:8786, as `dask scheduler` says when it starts"
 _SAME = "install the same tinydeploy, with the same tools, on all workers as here"
 
 # --- the client's side ------------------------------------------------------------------------------------------------
@@ -57,15 +61,37 @@ def run_on_cluster(
         raise MissingToolError(
             "--dask needs the package distributed, which is not installed", hint="pip install 'tinydeploy[sweep]'"
         ) from missing
-    try:
-        client = distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"no Dask scheduler answers at {address}", hint=str(error) or None) from error
+    client = _connect(distributed, address)
     run = _Run(client, address, cases, cache)
     try:
         yield from run.outcomes(on_progress)
     finally:
         run.end()
+
+
+def _connect(distributed: Any, address: str) -> Any:
+    """A client of the scheduler there. Raises `UsageError`: a thread waits, since who accepts connections and then says
+    nothing keeps Dask waiting for longer than its time-out."""
+    if not _ADDRESS.fullmatch(address):
+        raise UsageError(f"'{printable(address, 200)}' is no address of a Dask scheduler", hint=_LIKE)
+    if address.startswith(("tls:", "wss:")) and not distributed.Security().get_connection_args("client")["ssl_context"]:
+        raise UsageError(f"{address} needs certificates", hint="Dask's configuration names them: distributed.comm.tls")
+    came: SimpleQueue[Any] = SimpleQueue()
+
+    def connect() -> None:
+        try:
+            came.put(distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False))
+        except Exception as error:  # whatever its transports raise
+            came.put(error)
+
+    threading.Thread(target=connect, daemon=True).start()
+    try:
+        found = came.get(timeout=_CONNECT_SECONDS * 1.25)
+    except Empty:
+        found = TimeoutError("something is there, but it does not speak as a scheduler does")
+    if isinstance(found, Exception):
+        raise UsageError(f"no Dask scheduler answers at {address}", hint=str(found) or None) from found
+    return found
 
 
 class _Run:

@@ -443,7 +443,11 @@ def work(**_):
 main.cli.main = work
 sys.exit(main.run([]))
 """
-    command = [sys.executable, "-c", program, str(tmp_path), str(int(number))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
+    (tmp_path / "program.py").write_text(program)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    command = [sys.executable, "-m", "program", str(scratch), str(int(number))]
+    paths = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=paths, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "interrupted\n")
-    assert list(tmp_path.iterdir()) == []
+    assert list(scratch.iterdir()) == []

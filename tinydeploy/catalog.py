@@ -48,7 +48,7 @@ def model_path(spec: str) -> Path | None:
     Raises `UsageError` as `load` does.
     """
     try:
-        exists = Path(spec).exists()
+        exists = spec != "" and Path(spec).exists()  # the path of nothing is the current folder
     except (OSError, ValueError):  # far too long, or a NUL inside
         exists = False
     if exists:

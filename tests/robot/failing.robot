@@ -165,6 +165,9 @@ Firmware Is No Model
 No Such Model
     Plan Model    digit
 
+A Model Without A Name
+    Plan Model    ${EMPTY}    board=stm32f746
+
 No Such Board
     Plan Model    digits    board=stm32f747
 

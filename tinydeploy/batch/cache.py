@@ -7,14 +7,13 @@ finds a whole file or none. One that is damaged all the same is taken for none a
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from tinydeploy.batch.stored import outcome_data, outcome_of
+from tinydeploy.batch.stored import digest_of, outcome_data, outcome_of
 from tinydeploy.batch.types import Case, Outcome
 from tinydeploy.files import prune, write_file
 
@@ -89,7 +88,7 @@ class ResultCache:
         try:
             entry = json.loads(text)
             data: dict[str, Any] = entry["outcome"]
-            if entry["key"] != key or entry["sha256"] != _digest(data):
+            if entry["key"] != key or entry["sha256"] != digest_of(data):
                 raise ValueError("damaged")
             found = outcome_of(data, case)
         except (ValueError, TypeError, LookupError, RecursionError):
@@ -105,7 +104,7 @@ class ResultCache:
         if not is_fact(outcome):
             return
         data = outcome_data(outcome)
-        entry = {"key": key, "sha256": _digest(data), "outcome": data}
+        entry = {"key": key, "sha256": digest_of(data), "outcome": data}
         with contextlib.suppress(OSError):
             write_file(self._path(key), json.dumps(entry, indent=1).encode() + b"\n")
 
@@ -115,7 +114,3 @@ class ResultCache:
 
     def _path(self, key: str) -> Path:
         return self._folder / key[:2] / f"{key[2:]}.json"
-
-
-def _digest(data: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

@@ -1,7 +1,7 @@
 """The journal of a sweep: outcomes as they come in, a line each, so that whatever ends the sweep ends no finished work.
 
-Lines are only ever appended. The first says what the file is; every other is `{"key": …, "outcome": …}`. Who was killed
-while writing has left a line without its end: it is cut off.
+Lines are only ever appended. The first says what the file is; every other is `{"key": …, "sha256": …, "outcome": …}`.
+Who was killed while writing has left a line without its end: it is cut off. What is damaged is done and written again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import filelock
 
 from tinydeploy.batch.cache import is_fact
-from tinydeploy.batch.stored import outcome_data, outcome_of
+from tinydeploy.batch.stored import digest_of, outcome_data, outcome_of
 from tinydeploy.batch.types import Case, Outcome
 from tinydeploy.errors import UsageError
 
@@ -69,8 +69,13 @@ class Journal:
             self._file.seek(place)
             line = self._file.readline()
         try:
-            return replace(outcome_of(_parsed(line)["outcome"], case), cached=True, key=key)
+            entry = _parsed(line)
+            if entry["sha256"] != digest_of(entry["outcome"]):
+                raise ValueError("damaged")
+            return replace(outcome_of(entry["outcome"], case), cached=True, key=key)
         except (ValueError, TypeError, LookupError):
+            with self._mutex:
+                self._places.pop(key, None)
             return None
 
     def store(self, outcome: Outcome) -> None:
@@ -78,7 +83,8 @@ class Journal:
         with self._mutex:
             if is_fact(outcome) and outcome.key not in self._places:
                 self._places[outcome.key] = self._end
-                self._append({"key": outcome.key, "outcome": outcome_data(outcome)})
+                data = outcome_data(outcome)
+                self._append({"key": outcome.key, "sha256": digest_of(data), "outcome": data})
                 if monotonic() - self._synced > _SYNC_SECONDS:
                     self._sync()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
@@ -17,6 +19,11 @@ def outcome_data(outcome: Outcome) -> dict[str, Any]:
     for name in _APART:
         del data[name]
     return data
+
+
+def digest_of(data: Mapping[str, Any]) -> str:
+    """What tells whether data are still what `outcome_data` made."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 def outcome_of(data: Mapping[str, Any], case: Case) -> Outcome:

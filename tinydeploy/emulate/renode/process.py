@@ -24,6 +24,7 @@ CONFIG = "renode.config"
 _LINES_KEPT = 200
 _LONGEST_LINE = 2000
 _KILL_SECONDS = 5.0
+_READ_SECONDS = 1.0
 # What the monitor says when a command fails; the lines behind it say why.
 _COMPLAINTS = (
     "There was an error executing command",
@@ -93,9 +94,11 @@ class Headless:
     def wait(self, seconds: float) -> int | None:
         """Wait that long at most for Renode to end; its exit code, or None."""
         try:
-            return self._process.wait(seconds)
+            code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
+        self._reader.join(_READ_SECONDS)  # what it said last may still be on its way
+        return code
 
     @property
     def complaint(self) -> tuple[str, ...]:

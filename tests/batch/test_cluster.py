@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.small_networks import write_networks
-from tinydeploy.batch import Case, measure
+from tinydeploy.batch import Case, Outcome, measure
+from tinydeploy.batch.cluster import _Run
 from tinydeploy.batch.rows import row_of
 from tinydeploy.batch.tables import _csv_cell
+from tinydeploy.errors import UsageError
 from tinydeploy.pipeline import PlanOptions
 
 pytest.importorskip("distributed", reason="pip install 'tinydeploy[sweep]'")
@@ -157,6 +159,58 @@ def test_a_cluster_that_is_lost_leaves_its_work(cluster: Cluster, tmp_path: Path
     assert program.returncode == 0, err
     assert json.loads(text)["known"] == done
     assert len({row["key"] for row in read(out)}) == 400
+
+
+class _Future:
+    """One whose outcome cannot be had the first time: the connection that would bring it has just gone."""
+
+    status = "finished"
+
+    def __init__(self, client: _Client) -> None:
+        self._client = client
+
+    def add_done_callback(self, call: Callable[[_Future], None]) -> None:
+        call(self)
+
+    def result(self) -> Outcome:
+        self._client.asked += 1
+        if self._client.asked == 1:
+            raise ConnectionResetError("stream is closed")
+        return Outcome(self._client.case, "ok")
+
+
+class _Client:
+    """As much of Dask's client as one case needs."""
+
+    def __init__(self, case: Case, *, gone: bool) -> None:
+        self.case, self.gone, self.asked = case, gone, 0
+
+    def nthreads(self) -> dict[str, int]:
+        if self.gone and self.asked:
+            raise OSError("no connection")
+        return {"worker": 1}
+
+    def run(self, function: Callable[..., object], *args: object, on_error: str = "raise") -> dict[str, object]:
+        return {"worker": function(*args)}
+
+    def submit(self, function: Callable[..., object], *args: object, **options: object) -> _Future:
+        return _Future(self)
+
+    def close(self, timeout: float) -> None:
+        """Nothing to close."""
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_outcome_whose_connection_is_lost_is_had_again_unless_the_scheduler_has_gone(gone: bool) -> None:
+    case = Case("digits", "stm32f746")
+    client = _Client(case, gone=gone)
+    run = _Run(client, "tcp://there:1", [case], None)
+    if gone:
+        with pytest.raises(UsageError, match="has gone"):
+            list(run.outcomes(lambda progress: None))
+    else:
+        assert [(position, outcome.status) for position, outcome in run.outcomes(lambda progress: None)] == [(0, "ok")]
+        assert client.asked == 2
 
 
 def test_a_case_that_takes_too_long_costs_the_cluster_nothing(cluster: Cluster, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -182,6 +183,11 @@ class _Run:
             outcome: Outcome = future.result()
         except KilledWorker:
             return Outcome(case, "crashed", "one worker of the cluster after the other was lost with this case")
+        except (OSError, CancelledError):
+            if future.status == "error":  # it is the task's own
+                raise
+            self._look(at_once=True)  # the way to the outcome was lost: with the scheduler, or not
+            return self._begin(position)
         if outcome.key not in ("", key):
             raise UsageError(f"the workers of {self._address} are not all of the same kind", hint=_SAME)
         if self._cache is not None:

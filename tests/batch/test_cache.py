@@ -268,7 +268,10 @@ def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
     half = tmp_path / "new" / ".aside-x"
     half.write_bytes(b"")
     os.utime(half, (now - 7200,) * 2)
-    left = lambda: sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*"))  # noqa: E731
+
+    def left() -> list[str]:
+        return sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*"))
+
     prune(tmp_path, 4000)
     assert left() == ["mid", "mid/b", "mid/c", "new", "new/a", "old", "old/d"]
     prune(tmp_path, 2500)

@@ -136,13 +136,14 @@ from tinydeploy.cli import main
 worker.START = ILL_START
 
 def work(*args, **kwargs):
-    with watching() as show, closing(run_cases([Case(m, "stm32f746") for m in sys.argv[1:]], jobs=2, on_progress=show)) as outcomes:
+    cases = [Case(model, "stm32f746") for model in sys.argv[1:]]
+    with watching() as show, closing(run_cases(cases, jobs=2, on_progress=show)) as outcomes:
         for position, outcome in outcomes:
             print(position, outcome.status, flush=True)
 
 main.cli.main = work
 sys.exit(main.run([]))
-"""  # noqa: E501
+"""
 
 
 def start(tmp_path: Path, cases: list[Case]) -> subprocess.Popen[str]:

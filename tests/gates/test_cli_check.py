@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -16,7 +16,7 @@ import pytest
 
 from tests.support import tflite_writer as writer
 from tests.support.firmware import needs_any, needs_unicorn
-from tinydeploy.batch import measure
+from tinydeploy.batch import Case, Outcome, measure
 from tinydeploy.cli import main
 from tinydeploy.errors import MissingToolError
 from tinydeploy.gates.baseline import Entry, read_baseline, write_baseline
@@ -277,7 +277,10 @@ def test_outputs_that_nothing_was_compared_with_are_noted(run: Run, monkeypatch:
         raise MissingToolError("neither is installed", hint="run with --no-verify")
 
     monkeypatch.setattr("tinydeploy.verify.reference_outputs", missing)
-    here = lambda cases, **_: (each for each in enumerate(map(measure, cases)))  # noqa: E731
+
+    def here(cases: Sequence[Case], **_: object) -> Generator[tuple[int, Outcome], None, None]:
+        yield from enumerate(map(measure, cases))
+
     monkeypatch.setattr(sys.modules["tinydeploy.gates.check"], "run_cases", here)  # a function of the package, too
     code, out, _ = run("check", "digits", *BOARD)
     assert (code, out.count("not verified")) == (0, 1)

@@ -100,6 +100,8 @@ class _Bench:
 
     def trials(self) -> tuple[_Trial, ...]:
         """In the order in which a newcomer needs them."""
+        from tinydeploy.emulate.renode.install import HOW
+
         wheels = "pip install 'tinydeploy[{}]'".format
         return (
             _Trial("arm-none-eabi-gcc", "build, run", "apt install gcc-arm-none-eabi", lambda: self._compile("gcc")),
@@ -110,7 +112,7 @@ class _Bench:
             _Trial(
                 "renode",
                 "run --emulator renode, renode export",
-                "from renode.io; then on PATH, or TINYDEPLOY_RENODE=/path/to/renode",
+                HOW,
                 self._try_renode,
             ),
             _Trial("robotframework", "tests with tinydeploy.robot.Deploy", wheels("robot"), _robot),
@@ -121,14 +123,15 @@ class _Bench:
             _Trial("tensorflow", "making the shipped models", wheels("export"), _tensorflow),
         )
 
-    def _planned(self, options: PlanOptions) -> Planned:
-        return plan_model(load(MODEL), find_board(BOARD), options)
+    @staticmethod
+    def _planned() -> Planned:
+        return plan_model(load(MODEL), find_board(BOARD), PlanOptions())
 
     def _compile(self, name: str) -> tuple[str, str]:
         from tinydeploy.toolchain import find_toolchain
 
         version = find_toolchain(name).version
-        built = build_image(self._planned(PlanOptions()), self._folder / name, toolchain=name)
+        built = build_image(self._planned(), self._folder / name, toolchain=name)
         self._built[name] = built
         return version, f"built {MODEL} for {BOARD}: {built.image.flash_bytes:,} B of flash"
 
@@ -160,9 +163,7 @@ class _Bench:
         version = reference.version
         model, path = load(MODEL), model_path(MODEL)
         assert path is not None  # it is shipped
-        runs = reference_outputs(
-            model, path.read_bytes(), self._samples(self._planned(PlanOptions())), references=[reference]
-        )
+        runs = reference_outputs(model, path.read_bytes(), self._samples(self._planned()), references=[reference])
         if self._ran is None:
             return version, f"computed {MODEL}; nothing ran here to compare it with"
         seen = compare(model, list(self._ran.outputs), runs)

@@ -15,7 +15,7 @@ _VERSION_SECONDS = 60.0  # Mono alone may take ten on a busy machine
 _NAMES = ("renode", "renode.exe", "Renode.exe", "bin/renode")
 _BANNER = re.compile(r"^Renode,? v(?:ersion )?\.?(\d+)\.(\d+)((?:\.\d+)*)", re.MULTILINE)
 _NATIVE = (b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
-_HOW = (
+HOW = (
     "get 1.15 or later from github.com/renode/renode/releases, and put it on PATH or name it "
     "(--renode, TINYDEPLOY_RENODE)"
 )
@@ -39,10 +39,10 @@ def find_renode(given: str | None = None) -> Renode:
     said = output_of([str(path), "--version"], _VERSION_SECONDS)
     match = None if said is None else _BANNER.search(said)
     if said is None or match is None:
-        raise MissingToolError(f"{path} is not Renode: {_answer(said)}", hint=_HOW)
+        raise MissingToolError(f"{path} is not Renode: {_answer(said)}", hint=HOW)
     version = f"{match[1]}.{match[2]}{match[3]}"
     if (int(match[1]), int(match[2])) < OLDEST:
-        raise MissingToolError(f"{path} is Renode {version}, which is too old", hint=_HOW)
+        raise MissingToolError(f"{path} is Renode {version}, which is too old", hint=HOW)
     return Renode(path, version, _kind(path, said))
 
 
@@ -50,16 +50,16 @@ def _path(given: str | None) -> Path:
     if given is None:
         found = shutil.which("renode")
         if found is None:
-            raise MissingToolError("Renode is not installed: there is no `renode` on PATH", hint=_HOW)
+            raise MissingToolError("Renode is not installed: there is no `renode` on PATH", hint=HOW)
         return Path(found)
     path = Path(given).expanduser()
     if path.is_dir():
         inside = [path / name for name in _NAMES if (path / name).is_file()]
         if not inside:
-            raise MissingToolError(f"there is no Renode in {path}", hint=_HOW)
+            raise MissingToolError(f"there is no Renode in {path}", hint=HOW)
         path = inside[0]
     if not path.is_file():
-        raise MissingToolError(f"there is no Renode at {path}", hint=_HOW)
+        raise MissingToolError(f"there is no Renode at {path}", hint=HOW)
     return path.absolute()
 
 

@@ -1,0 +1,1 @@
+"""Exporting: conversion to int8, TensorFlow Lite Micro artefacts, packages for firmware projects."""

@@ -1,4 +1,4 @@
-"""Files that several processes share: written so that a reader finds a whole one or none, and removed by age."""
+"""Files written so that a reader finds a whole one or none, and those that several processes share removed by age."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from tinydeploy.errors import UsageError
 
 _ASIDE = ".aside-"
 _SPARED_SECONDS = 3600.0  # somebody may be about to read what was touched since, or be writing it
@@ -36,6 +38,21 @@ def write_file(target: Path, data: bytes, *, durable: bool = True) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with replaced(target, durable=durable) as aside:
         aside.write_bytes(data)
+
+
+def write_files(files: Mapping[str, str | bytes], folder: Path) -> None:
+    """Write files by relative path (POSIX slashes) below `folder`, each replaced as a whole, text as UTF-8.
+
+    A file that is there with the same content is left alone: it keeps its time stamp, for the user's build system.
+    Raises `UsageError` when it cannot.
+    """
+    try:
+        for relative, content in files.items():
+            path, data = folder / relative, content.encode() if isinstance(content, str) else content
+            if not (path.is_file() and path.read_bytes() == data):
+                write_file(path, data, durable=False)
+    except OSError as e:
+        raise UsageError(f"cannot write to {folder}: {e.strerror or e}") from e
 
 
 def prune(folder: Path, keep_bytes: int, *, spared_seconds: float = _SPARED_SECONDS) -> None:

@@ -11,8 +11,9 @@ from tinydeploy import __version__
 from tinydeploy.codegen.generate import generate, runtime_files, templates
 from tinydeploy.codegen.names import c_identifier, comment_text, require_identifier
 from tinydeploy.codegen.program import Program
-from tinydeploy.codegen.tree import SourceTree, write_files
+from tinydeploy.codegen.tree import SourceTree
 from tinydeploy.errors import UsageError
+from tinydeploy.files import write_files
 from tinydeploy.ir import Model
 from tinydeploy.plan.types import SharedArena, Tenant
 

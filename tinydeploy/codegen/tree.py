@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinydeploy.errors import UsageError
+from tinydeploy.files import write_files
 
 
 @dataclass(frozen=True)
@@ -33,30 +32,3 @@ class SourceTree:
     def write(self, folder: Path) -> None:
         """Write all files below `folder`, each replaced as a whole; raises UsageError when it cannot."""
         write_files(self.files, folder)
-
-
-def write_files(files: Mapping[str, str], folder: Path) -> None:
-    """Write files by relative path below `folder`, each replaced as a whole; raises UsageError when it cannot."""
-    try:
-        for relative, text in files.items():
-            _replace(folder / relative, text)
-    except OSError as e:
-        raise UsageError(f"cannot write to {folder}: {e.strerror or e}") from e
-
-
-def _replace(path: Path, text: str) -> None:
-    import tempfile  # slow to import, and planning needs none
-
-    data = text.encode("utf-8")
-    if path.is_file() and path.read_bytes() == data:
-        return  # an unchanged file keeps its time stamp, for the user's build system
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".td-")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(data)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

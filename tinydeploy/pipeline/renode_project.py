@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinydeploy.codegen import DONE_LINE, board_example
-from tinydeploy.codegen.tree import write_files
 from tinydeploy.errors import DoesNotLinkError, MissingToolError, RunError, UsageError
+from tinydeploy.files import write_files
 from tinydeploy.pipeline.building import Built, build_image, generate_library
 from tinydeploy.report.plans import Planned
 

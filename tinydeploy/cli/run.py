@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tinydeploy.ir import Model
     from tinydeploy.pipeline import Ran
     from tinydeploy.pipeline.emulators import EmulatorChoice
-    from tinydeploy.report.runs import OutputFacts, RunFacts, VerifiedFacts
+    from tinydeploy.report.runs import OutputFacts, VerifiedFacts
     from tinydeploy.verify import ReferenceRun, Sample, Verification
 
 
@@ -157,7 +157,7 @@ def command(
     whence = "given: " + ", ".join(inputs) if inputs else f"random, seed {seed}"
     document = run_document(
         planned,
-        _run_facts(ran, whence),
+        pipeline.run_facts(ran, whence),
         _output_facts(planned.model, ran, files),
         _verified(verification),
         told,
@@ -227,29 +227,6 @@ def _wait(answers: Future[tuple[ReferenceRun, ...]] | None, layers: bool) -> tup
         if layers:
             raise
         return (), f"{error.message} ({error.hint})"
-
-
-def _run_facts(ran: Ran, whence: str) -> RunFacts:
-    from tinydeploy.report.runs import RunFacts
-
-    built = ran.built
-    return RunFacts(
-        samples=len(ran.inputs),
-        inputs=whence,
-        instructions=ran.instructions,
-        cycles=ran.cycles,
-        cycles_kind=ran.worst.cycles_kind,
-        seconds_emulating=ran.seconds,
-        arena_watermark_bytes=ran.arena_watermark,
-        arena_parts=ran.arena_watermarks,
-        stack_watermark_bytes=ran.watermark("stack"),
-        static_bytes=built.image.static_bytes,
-        weights_bytes=built.constant_bytes,
-        code_bytes=built.code_bytes,
-        layers=ran.instructions_by_operator,
-        layer_cycles=ran.cycles_by_operator,
-        functions=ran.worst.instructions_by_function,
-    )
 
 
 def _output_facts(model: Model, ran: Ran, files: Sequence[str]) -> tuple[OutputFacts, ...]:

@@ -10,7 +10,7 @@ in one arena.
 
 from tinydeploy.catalog import load, model_path
 from tinydeploy.pipeline.building import MARKER_ADDRESS, Built, build_image, generate_library
-from tinydeploy.pipeline.figures import Figure, figures_of
+from tinydeploy.pipeline.figures import Figure, figures_of, run_facts
 from tinydeploy.pipeline.options import PlanOptions, describe
 from tinydeploy.pipeline.outlook import compare_plans
 from tinydeploy.pipeline.planning import DEFAULT_STACK_BYTES, find_tensors, plan_model
@@ -33,6 +33,7 @@ __all__ = [
     "load",
     "model_path",
     "plan_model",
+    "run_facts",
     "run_model",
     "timeline_of",
     "timeline_of_run",

@@ -10,6 +10,7 @@ from tinydeploy.pipeline.running import Ran
 from tinydeploy.plan.fit import Part, total
 from tinydeploy.report.cycles import short_kind
 from tinydeploy.report.plans import Planned
+from tinydeploy.report.runs import RunFacts
 
 _SRAM = ("arena", "stack", "static")
 _FLASH = ("weights", "code")
@@ -49,3 +50,25 @@ def figures_of(planned: Planned, built: Built | None = None, ran: Ran | None = N
         found["cycles"] = Figure(ran.cycles, kind)
         found["latency_ms"] = Figure(1e3 * ran.cycles / planned.board.clock_hz, kind)
     return found
+
+
+def run_facts(ran: Ran, whence: str) -> RunFacts:
+    """What the report of `run` tells of a run; `whence` says in words where its samples came from."""
+    built = ran.built
+    return RunFacts(
+        samples=len(ran.inputs),
+        inputs=whence,
+        instructions=ran.instructions,
+        cycles=ran.cycles,
+        cycles_kind=ran.worst.cycles_kind,
+        seconds_emulating=ran.seconds,
+        arena_watermark_bytes=ran.arena_watermark,
+        arena_parts=ran.arena_watermarks,
+        stack_watermark_bytes=ran.watermark("stack"),
+        static_bytes=built.image.static_bytes,
+        weights_bytes=built.constant_bytes,
+        code_bytes=built.code_bytes,
+        layers=ran.instructions_by_operator,
+        layer_cycles=ran.cycles_by_operator,
+        functions=ran.worst.instructions_by_function,
+    )

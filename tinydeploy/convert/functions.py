@@ -1,0 +1,62 @@
+"""Calling what a user named as `module:function`: with the current folder on the path, and errors told in one line."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tinydeploy.errors import UsageError
+from tinydeploy.operators.base import printable
+
+_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+def is_function(spec: str) -> bool:
+    """Whether `spec` reads `module:function` and no such file is there."""
+    return _FUNCTION.fullmatch(spec) is not None and not Path(spec).exists()
+
+
+def call_function(spec: str) -> Any:
+    """What the function gives when it is called without arguments. Raises `UsageError` for whatever goes wrong there.
+
+    The module is looked for in the current folder first, and may import what lies beside it then and later.
+    """
+    module_name, _, name = spec.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    importlib.invalidate_caches()
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise _failed(spec, error) from error
+        raise UsageError(
+            f"there is no module {printable(module_name)}, which {printable(spec)} names",
+            hint="it is looked for in the current folder and among the installed packages",
+        ) from error
+    except Exception as error:
+        raise _failed(spec, error) from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise UsageError(f"the module {printable(module_name)} has no function {printable(name)}")
+    return guarded(spec, function)
+
+
+def guarded(spec: str, step: Callable[[], Any]) -> Any:
+    """`step()`, which runs the user's code. Raises `UsageError` in place of what the code raises."""
+    try:
+        return step()
+    except UsageError:
+        raise
+    except Exception as error:
+        raise _failed(spec, error) from error
+
+
+def _failed(spec: str, error: Exception) -> UsageError:
+    words = " ".join(str(error).split())
+    return UsageError(f"{printable(spec)} failed with {type(error).__name__}: {printable(words, 300)}")

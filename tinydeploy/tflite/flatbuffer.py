@@ -95,6 +95,22 @@ class Table:
         self._vtable = vtable
         self._vtable_size = vtable_size
 
+    @property
+    def position(self) -> int:
+        """Its first byte in the file."""
+        return self._pos
+
+    def slots(self) -> tuple[int, ...]:
+        """The fields that it holds."""
+        return tuple(slot for slot in range((self._vtable_size - 4) // 2) if self._field(slot, 1))
+
+    def target(self, slot: int) -> int:
+        """The position that a field leads to, which must hold an offset."""
+        pos = self._field(slot, 4)
+        if not pos:
+            raise MalformedError(f"the table at byte {self._pos} has no field {slot}")
+        return self._view.follow(pos)
+
     def _field(self, slot: int, width: int) -> int:
         """The field's position in the file, or 0 when the table does not hold it."""
         entry = 4 + 2 * slot

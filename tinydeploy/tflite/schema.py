@@ -41,6 +41,7 @@ class SubGraphSlot:
     INPUTS = 1
     OUTPUTS = 2
     OPERATORS = 3
+    DEBUG_METADATA_INDEX = 5
 
 
 class TensorSlot:
@@ -74,6 +75,7 @@ class OperatorSlot:
     OUTPUTS = 2
     BUILTIN_OPTIONS_TYPE = 3
     BUILTIN_OPTIONS = 4
+    LARGE_CUSTOM_OPTIONS_OFFSET = 9
 
 
 class BufferSlot:

@@ -8,7 +8,8 @@ arena_allocator/single_arena_buffer_allocator.cc.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from struct import iter_unpack
 
 from tinydeploy.boards.board import Core
@@ -19,7 +20,7 @@ from tinydeploy.units import align_up
 
 _ALIGNMENT = 16  # of buffers, of what kernels allocate, and of the arena itself
 _POINTER = 4
-_NEVER = -1  # the scope of what no operator writes
+NEVER = -1  # the scope of what no operator writes
 
 # (size, alignment) of TFLM's structures
 _ALLOCATOR = (36, 4)  # SingleArenaBufferAllocator
@@ -38,6 +39,9 @@ _ALLOCATION_INFO_BYTES = 24
 _PLANNED_BUFFER_BYTES = 40  # GreedyMemoryPlanner::per_buffer_size
 
 _OFFLINE_PLAN = "OfflineMemoryAllocation"  # metadata
+
+Offsets = Sequence[int | None]
+"""For each tensor of the file where it is placed offline, in bytes, or None where TFLM is to choose."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +82,17 @@ def predict_tflm_arena(model: Model, *, kernels: KernelSet, core: Core | None = 
     subgraphs than the first, which the reader does not read, would add 12 bytes for each tensor and 32 for each
     operator; custom allocators, resource variables and profilers are not counted.
     """
-    operators = _operators_of_file(model)
-    dsp = core is None or core.dsp
-    memory = [kernel_memory(model, op, kernels, dsp=dsp) for op in operators]
-    unknown = [str(op) for op, need in zip(operators, memory, strict=True) if not need.known]
+    return arena_with(as_in_file(model), _offline_offsets(model), kernels=kernels, core=core)
+
+
+def arena_with(model: Model, offline: Offsets, *, kernels: KernelSet, core: Core | None = None) -> TflmArena:
+    """The same for a model that is `as_in_file`, with these offsets in its metadata, whatever it says itself."""
+    memory = kernels_memory(model, kernels=kernels, core=core)
+    unknown = [str(op) for op, need in zip(model.operators, memory, strict=True) if not need.known]
     if core is not None and core.mve and kernels == "cmsis-nn":
         unknown.append(f"{core.name}: CMSIS-NN's scratch with Helium")
-    requests = _requests(model, operators, memory)
-    persistent, before_interface = _persistent(model, operators, memory)
+    requests = [*tensor_requests(model, offline).values(), *chain.from_iterable(scratch_requests(memory))]
+    persistent, before_interface = _persistent(model, offline, memory)
     scratches = sum(len(need.scratch) for need in memory)
     return TflmArena(
         nonpersistent_bytes=height(requests, place(requests)),
@@ -96,42 +103,63 @@ def predict_tflm_arena(model: Model, *, kernels: KernelSet, core: Core | None = 
     )
 
 
-def _operators_of_file(model: Model) -> tuple[Operator, ...]:
-    """The operators in the file's order, with those that the reader has folded into constants."""
+def as_in_file(model: Model) -> Model:
+    """The model with all operators of its file, in the file's order and numbered by it: none is folded away."""
     kept: Iterator[Operator] = iter(model.operators)
     folded = {op.index: op for op in model.folded_operators}
     count = len(model.operators) + len(folded)
-    return tuple(folded[index] if index in folded else next(kept) for index in range(count))
+    operators = (folded[index] if index in folded else next(kept) for index in range(count))
+    tensors = list(model.tensors)
+    for op in model.folded_operators:
+        for index in op.outputs:
+            tensors[index] = replace(tensors[index], constant=False, data=None)
+    return replace(
+        model,
+        tensors=tuple(tensors),
+        operators=tuple(replace(op, index=index) for index, op in enumerate(operators)),
+        folded_operators=(),
+    )
 
 
-def _requests(model: Model, operators: Sequence[Operator], memory: Sequence[KernelMemory]) -> list[Request]:
-    """The buffers that are placed, as `AllocationInfoBuilder` lists them: tensors by index, then scratch.
+def kernels_memory(model: Model, *, kernels: KernelSet, core: Core | None) -> tuple[KernelMemory, ...]:
+    """What each operator's kernel takes."""
+    dsp = core is None or core.dsp
+    return tuple(kernel_memory(model, op, kernels, dsp=dsp) for op in model.operators)
+
+
+def tensor_requests(model: Model, offline: Offsets) -> dict[int, Request]:
+    """The buffers of the tensors that are placed, by tensor index, in the order in which TFLM's
+    `AllocationInfoBuilder` lists them.
 
     Scope 0 is before the first operator, each operator has the next one. A tensor that is never written lives from −1.
     """
     first: dict[int, int] = dict.fromkeys(model.inputs, 0)
     last = dict(first)
-    for scope, op in enumerate(operators, start=1):
+    for scope, op in enumerate(model.operators, start=1):
         for index in op.outputs:
             first.setdefault(index, scope)
         last.update((index, scope) for index in (*op.inputs, *op.outputs))
     for index in model.outputs:
-        first.setdefault(index, len(operators))
-        last[index] = len(operators)
-    offline = _offline_offsets(model)
-    in_file = {index for op in model.folded_operators for index in op.outputs}
-    requests = []
+        first.setdefault(index, len(model.operators))
+        last[index] = len(model.operators)
+    requests = {}
     for tensor, offset in zip(model.tensors, offline, strict=True):
-        planned = offset is not None if tensor.variable else not tensor.constant or tensor.index in in_file
+        planned = offset is not None if tensor.variable else not tensor.constant
         if planned and tensor.bytes:
-            lives = (first.get(tensor.index, _NEVER), last.get(tensor.index, _NEVER))
-            requests.append(Request(align_up(tensor.bytes, _ALIGNMENT), *lives, offset))
-    for scope, need in enumerate(memory, start=1):
-        requests.extend(Request(align_up(size, _ALIGNMENT), scope, scope) for size in need.scratch)
+            lives = (first.get(tensor.index, NEVER), last.get(tensor.index, NEVER))
+            requests[tensor.index] = Request(align_up(tensor.bytes, _ALIGNMENT), *lives, offset)
     return requests
 
 
-def _offline_offsets(model: Model) -> tuple[int | None, ...]:
+def scratch_requests(memory: Sequence[KernelMemory]) -> list[list[Request]]:
+    """The buffers of each operator's scratch; they come behind those of the tensors."""
+    return [
+        [Request(align_up(size, _ALIGNMENT), scope, scope) for size in need.scratch]
+        for scope, need in enumerate(memory, start=1)
+    ]
+
+
+def _offline_offsets(model: Model) -> Offsets:
     """The offset that the file's metadata gives each tensor, or None where TFLM is to choose.
 
     The metadata holds int32 numbers: a version, a subgraph, a count, and an offset or −1 for each tensor. TFLM refuses
@@ -155,13 +183,13 @@ class _Tail:
         self.used = align_up(self.used + size, alignment)
 
 
-def _persistent(model: Model, operators: Sequence[Operator], memory: Sequence[KernelMemory]) -> tuple[int, int]:
+def _persistent(model: Model, offline: Offsets, memory: Sequence[KernelMemory]) -> tuple[int, int]:
     """The bytes that are never freed: in all, and when memory is planned."""
     tail = _Tail()
     for structure in (_ALLOCATOR, _PLANNER, _MICRO_ALLOCATOR, _OPTIONS_ALLOCATOR, _SUBGRAPH):
         tail.add(*structure)
     tail.add(_EVAL_TENSOR_BYTES * len(model.tensors), _POINTER)
-    tail.add(_NODE_BYTES * len(operators), _POINTER)
+    tail.add(_NODE_BYTES * len(model.operators), _POINTER)
     for need in memory:
         tail.add(*need.options)
     for need in memory:
@@ -173,7 +201,6 @@ def _persistent(model: Model, operators: Sequence[Operator], memory: Sequence[Ke
     scratches = sum(len(need.scratch) for need in memory)
     if scratches:
         tail.add(_POINTER * scratches, _POINTER)
-    offline = _offline_offsets(model)
     for tensor in model.tensors:
         if tensor.variable and offline[tensor.index] is None:
             tail.add(tensor.bytes)

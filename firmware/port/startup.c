@@ -8,6 +8,10 @@
 
 extern uint32_t __data_load[], __data_start[], __data_end[], __bss_start[], __bss_end[], __stack_top[];
 
+#if defined(TD_CONSTRUCTORS) /* for an image with C++ in it */
+extern void (*const __init_array_start[])(void), (*const __init_array_end[])(void);
+#endif
+
 int main(void);
 void td_exit(int code) __attribute__((noreturn));
 void Reset_Handler(void) __attribute__((noreturn));
@@ -65,6 +69,9 @@ __attribute__((section(".vectors"), used)) const td_vector td_vectors[16 + 32] =
 void Reset_Handler(void) {
     const uint32_t *from = __data_load;
     uint32_t *to;
+#if defined(TD_CONSTRUCTORS)
+    void (*const *constructor)(void);
+#endif
 
 #if defined(__ARM_FP)
     *(volatile uint32_t *)0xE000ED88u |= 0xFu << 20; /* CPACR: full access to CP10 and CP11 */
@@ -72,6 +79,9 @@ void Reset_Handler(void) {
 #endif
     for (to = __data_start; to != __data_end;) *to++ = *from++;
     for (to = __bss_start; to != __bss_end;) *to++ = 0;
+#if defined(TD_CONSTRUCTORS)
+    for (constructor = __init_array_start; constructor != __init_array_end; constructor++) (*constructor)();
+#endif
     td_exit(main());
 }
 

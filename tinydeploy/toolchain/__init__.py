@@ -5,6 +5,6 @@ the same for both; `linker.py` writes the script and reads the linker's refusals
 """
 
 from tinydeploy.toolchain.find import TOOLCHAINS, find_toolchain
-from tinydeploy.toolchain.types import ArenaPart, Image, ImageSymbol, Toolchain
+from tinydeploy.toolchain.types import ArenaPart, CxxLibrary, Image, ImageSymbol, Toolchain
 
-__all__ = ["TOOLCHAINS", "ArenaPart", "Image", "ImageSymbol", "Toolchain", "find_toolchain"]
+__all__ = ["TOOLCHAINS", "ArenaPart", "CxxLibrary", "Image", "ImageSymbol", "Toolchain", "find_toolchain"]

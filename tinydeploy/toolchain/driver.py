@@ -13,11 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tinydeploy.boards import Board
-from tinydeploy.errors import BuildError, TinydeployError
+from tinydeploy.errors import BuildError, MissingToolError, TinydeployError
 from tinydeploy.resources import firmware_dir
 from tinydeploy.toolchain.cache import ObjectCache, read_dependencies
 from tinydeploy.toolchain.linker import linker_script, overflow_error
-from tinydeploy.toolchain.types import STACK_BYTES, ArenaPart, Image, image_of
+from tinydeploy.toolchain.types import STACK_BYTES, ArenaPart, CxxLibrary, Image, image_of
 
 # -ffp-contract: both compilers compute what the source says, without fused multiply-adds, so outputs are the same.
 # -g: a debugger shows lines; it adds to the file and to nothing that is loaded.
@@ -34,6 +34,9 @@ COMMON_FLAGS = (
     "-Wextra",
     "-Werror",
 )
+_C_FLAGS = ("-std=c99", "-ffreestanding")  # those above that C++ has others for
+_CXX_FLAGS = ("-std=c++17", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics")
+_CXX_SUFFIX = ".cc"
 _log = logging.getLogger(__name__)
 LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,-e,Reset_Handler")
 _WORDS_KEPT = 4000
@@ -66,6 +69,13 @@ class Driver(ABC):
         """How to link without a C library but with the compiler's own helpers (64-bit division, soft floats)."""
         return []
 
+    def library_flags(self) -> list[str]:
+        """How to link with a library in C++, behind its name; raises `MissingToolError` for a compiler that cannot."""
+        raise MissingToolError(
+            f"{self.version} has no C library for a part without an operating system, which C++ needs",
+            hint="use --toolchain gcc: apt install gcc-arm-none-eabi libstdc++-arm-none-eabi-newlib",
+        )
+
     def trouble(self, words: str) -> TinydeployError | None:
         """What keeps it from compiling anything at all, as far as its words are about that."""
         return None
@@ -86,33 +96,44 @@ class Driver(ABC):
         optimize: str = "-O2",
         stack_bytes: int = STACK_BYTES,
         arena: Sequence[ArenaPart] = (),
+        library: CxxLibrary | None = None,
     ) -> Image:
         """See `Toolchain.build`."""
         script = out_dir / f"{name}.ld"
         elf, map_file = out_dir / f"{name}.elf", out_dir / f"{name}.map"
         out_dir.mkdir(parents=True, exist_ok=True)
-        script.write_text(linker_script(board, stack_bytes=stack_bytes, arena=arena), encoding="utf-8")
+        libraries = self.link_flags() if library is None else [str(library.archive), *self.library_flags()]
+        text = linker_script(board, stack_bytes=stack_bytes, arena=arena, constructors=library is not None)
+        script.write_text(text, encoding="utf-8")
         port = firmware_dir() / "port"
         all_sources = [*sources, *sorted(port.glob("*.c"))]
+        all_sources += sorted(port.glob("library/*.c")) if library is not None else []
         flags = [*self.core_flags(board), optimize, *COMMON_FLAGS]
         flags += [f"-D{key}={value}" for key, value in sorted((defines or {}).items())]
         with tempfile.TemporaryDirectory(prefix="tinydeploy-obj-") as scratch:
-            objects = self._compile_all(all_sources, includes, flags, port / "freestanding", Path(scratch))
-            self._link(objects, board, script, elf, map_file)
+            objects = self._compile_all(all_sources, includes, flags, library, Path(scratch))
+            self._link([*map(str, objects), *libraries], board, script, elf, map_file)
         return image_of(elf, map_file, self.version)
 
     # --- compiling ------------------------------------------------------------------------------------------------
 
     def _compile_all(
-        self, sources: Sequence[Path], includes: Sequence[Path], flags: list[str], system: Path, scratch: Path
+        self,
+        sources: Sequence[Path],
+        includes: Sequence[Path],
+        flags: list[str],
+        library: CxxLibrary | None,
+        scratch: Path,
     ) -> list[Path]:
         cache = ObjectCache(self._cache_folder())
+        system = firmware_dir() / "port" / "freestanding"
         fixed = [self.version, str(len(includes)), *flags]
         fixed += [header.read_text("utf-8") for header in sorted(system.glob("*.h"))]
 
         def one(numbered: tuple[int, Path]) -> Path:
             number, source = numbered
-            own = self.source_flags(source)
+            own = [*self.source_flags(source), *_library_flags(source, library)]
+            general = [flag for flag in flags if flag not in _C_FLAGS] if source.suffix == _CXX_SUFFIX else flags
             names, title = _debug_names(source, includes)
             key = cache.key(source, [*fixed, *own, title])
             found = cache.find(key, source, includes)
@@ -120,9 +141,11 @@ class Driver(ABC):
                 return found
             made = scratch / f"{number}.o"
             dependencies = scratch / f"{number}.d"
-            call = [*self._command, *flags, *own, *names]
-            call += [*(f"-I{folder}" for folder in includes), "-isystem", str(system)]
-            call += ["-MMD", "-MF", str(dependencies), "-c", str(source), "-o", str(made)]
+            call = [*self._command, *general, *own, *names]
+            call += [f"-I{folder}" for folder in includes]
+            # a library's headers are not the system's: when one changes, the object is stale
+            call += ["-MD"] if source.suffix == _CXX_SUFFIX else ["-isystem", str(system), "-MMD"]
+            call += ["-MF", str(dependencies), "-c", str(source), "-o", str(made)]
             done = _run(call)
             if done.returncode != 0:
                 words = f"{self.version} refuses {source.name}:\n{_words(done)}"
@@ -147,9 +170,9 @@ class Driver(ABC):
 
     # --- linking --------------------------------------------------------------------------------------------------
 
-    def _link(self, objects: Sequence[Path], board: Board, script: Path, elf: Path, map_file: Path) -> None:
-        call = [*self._command, *self.core_flags(board), *(str(o) for o in objects)]
-        call += ["-T", str(script), *LINK_FLAGS, *self.link_flags(), *self.map_flags(map_file), "-o", str(elf)]
+    def _link(self, parts: Sequence[str], board: Board, script: Path, elf: Path, map_file: Path) -> None:
+        call = [*self._command, *self.core_flags(board), *parts]
+        call += ["-T", str(script), *LINK_FLAGS, *self.map_flags(map_file), "-o", str(elf)]
         done = _run(call)
         if done.returncode != 0:
             words = done.stdout + done.stderr
@@ -157,6 +180,16 @@ class Driver(ABC):
             raise known or BuildError(f"{self.version} does not link the image:\n{_words(done)}")
         if not map_file.is_file():
             map_file.write_text(done.stdout, encoding="utf-8")
+
+
+def _library_flags(source: Path, library: CxxLibrary | None) -> list[str]:
+    """What a file wants beside a library: the start-up code, to call constructors; C++, its headers."""
+    if library is None:
+        return []
+    if source.suffix != _CXX_SUFFIX:
+        return ["-DTD_CONSTRUCTORS"]
+    headers = (part for folder in library.includes for part in ("-isystem", str(folder)))
+    return [*_CXX_FLAGS, *(f"-D{definition}" for definition in library.defines), *headers]
 
 
 def _debug_names(source: Path, includes: Sequence[Path]) -> tuple[list[str], str]:

@@ -1,7 +1,8 @@
-"""arm-none-eabi-gcc: Arm's or a distribution's, newlib not needed."""
+"""arm-none-eabi-gcc: Arm's or a distribution's, newlib needed only with a library of the user's."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tinydeploy.boards import Board
-from tinydeploy.errors import MissingToolError
+from tinydeploy.errors import MissingToolError, TinydeployError
 from tinydeploy.toolchain.driver import Driver
 
 COMMAND = "arm-none-eabi-gcc"
@@ -63,3 +64,20 @@ class Gcc(Driver):
     def link_flags(self) -> list[str]:
         """libgcc only."""
         return ["-nostdlib", "-lgcc"]
+
+    def library_flags(self) -> list[str]:
+        """Newlib's small variants, and stubs for what an operating system would do."""
+        specs = ["-specs=nano.specs", "-specs=nosys.specs", "-nostartfiles"]
+        return [*specs, "-lstdc++", "-lm", "-Wl,--no-warn-rwx-segments"]
+
+    def trouble(self, words: str) -> TinydeployError | None:
+        """Distributions have newlib and C++'s library apart from the compiler."""
+        lacking = re.search(r"cannot read spec file '(nano|nosys)\.specs'|cannot find -l(stdc\+\+|c|m)\w*\b", words)
+        no_compiler = "cc1plus" in words
+        no_headers = re.search(r"fatal error: (new|cstdint|cstring|stdio\.h|string\.h): No such file", words)
+        if not (lacking or no_compiler or no_headers):
+            return None
+        return MissingToolError(
+            f"{self.version} comes without C++ or its libraries for Cortex-M",
+            hint="apt install libstdc++-arm-none-eabi-newlib, or use Arm's own release of the toolchain",
+        )

@@ -38,6 +38,7 @@ SECTIONS
   .rodata : {{ *(.rodata .rodata.*) . = ALIGN(4); }} > {flash}
   .ARM.extab : {{ *(.ARM.extab .ARM.extab.*) }} > {flash}
   .ARM.exidx : {{ *(.ARM.exidx .ARM.exidx.*) . = ALIGN(4); }} > {flash}
+{constructors}
   .data : {{ . = ALIGN(4); __data_start = .; *(.data .data.*) . = ALIGN(4); __data_end = .; }} > {ram} AT > {flash}
   __data_load = LOADADDR(.data);
   .bss (NOLOAD) : {{
@@ -51,13 +52,23 @@ SECTIONS
 }}
 """
 
+# What start-up calls before main, and where a C++ library looks for its tables.
+_CONSTRUCTORS = """\
+  .init_array : {{
+    . = ALIGN(4); __init_array_start = .; KEEP(*(SORT(.init_array.*))) KEEP(*(.init_array)) __init_array_end = .;
+  }} > {flash}
+  PROVIDE(__exidx_start = ADDR(.ARM.exidx));
+  PROVIDE(__exidx_end = ADDR(.ARM.exidx) + SIZEOF(.ARM.exidx));"""
 _ARENA = "  {section} (NOLOAD) : {{ . = ALIGN(16); {wanted} }} > {memory} AT > {memory}"
 # GNU's linker sees no overlap of sections that load nothing.
 _APART = '  ASSERT({1} <= {low} || {high} <= {0}, "{what} overlaps with {section}")'
 
 
-def linker_script(board: Board, *, stack_bytes: int, arena: Sequence[ArenaPart] = ()) -> str:
+def linker_script(
+    board: Board, *, stack_bytes: int, arena: Sequence[ArenaPart] = (), constructors: bool = False
+) -> str:
     """The script. `arena`: where its sections lie; by default behind the static data, of whatever size it is.
+    `constructors`: those of C++ are kept, for start-up to call.
 
     Of a board without what is reserved of it, since `board.ram` is all for static data, arena and stack.
     """
@@ -85,6 +96,7 @@ def linker_script(board: Board, *, stack_bytes: int, arena: Sequence[ArenaPart] 
         memories="\n".join(memories),
         flash=_word(board.flash),
         ram=ram,
+        constructors=_CONSTRUCTORS.format(flash=_word(board.flash)) if constructors else "",
         arena="\n".join(sections),
         alignment=STACK_ALIGNMENT,
         stack_at=stack_at,

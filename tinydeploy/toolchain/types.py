@@ -12,6 +12,7 @@ from tinydeploy.elf import ElfFile, read_elf
 
 STACK_BYTES = 4096
 ARENA_SECTION, STACK_SECTION = ".arena", ".stack"
+CONSTRUCTORS_SECTION = ".init_array"  # compilers mark it as writable, but it stays in flash
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,16 @@ class ArenaPart:
     bytes: int
 
 
+@dataclass(frozen=True)
+class CxxLibrary:
+    """A C++ library that somebody else built for the board's core: its archive, and the folders and definitions with
+    which its headers are compiled. It brings the C and C++ libraries into the image that it needs, but no heap."""
+
+    archive: Path
+    includes: tuple[Path, ...]
+    defines: tuple[str, ...] = ()
+
+
 class Toolchain(Protocol):
     """A C compiler and linker for Cortex-M. `name` is what users type, `version` what a report says."""
 
@@ -102,11 +113,14 @@ class Toolchain(Protocol):
         optimize: str = "-O2",
         stack_bytes: int = STACK_BYTES,
         arena: Sequence[ArenaPart] = (),
+        library: CxxLibrary | None = None,
     ) -> Image:
         """Compile and link `sources` with the start-up code into `out_dir/<name>.elf`.
 
         `arena`: where the arena lies; by default the section `.arena` is behind the static data in the board's RAM.
-        Raises `DoesNotLinkError` when the image is larger than a region, `BuildError` for what the compiler refuses.
+        `library`: linked, too; then sources may be C++ (`.cc`).
+        Raises `DoesNotLinkError` when the image is larger than a region, `BuildError` for what the compiler refuses,
+        `MissingToolError` when there is no C++ library to link with.
         """
         ...
 
@@ -153,6 +167,8 @@ def _kind(name: str, executable: bool, writable: bool, nobits: bool) -> str:
         return "bss"
     if executable or name == ".vectors":
         return "code"
+    if name == CONSTRUCTORS_SECTION:
+        return "rodata"
     return "data" if writable else "rodata"
 
 

@@ -32,8 +32,8 @@ class Export:
     """What is exported.
 
     `data` is the file that TFLM gets, `model` what was read from it, before any transformation. `arena`: predicted for
-    it, for `kernels` on `board`, None for any Cortex-M with the DSP extension. `greedy`: what TFLM would take by its own
-    planner, without the placement inside the file, where that is known. `original_sha256`: of the file without it.
+    it, for `kernels` on `board`, None for any Cortex-M with the DSP extension. `greedy`: what TFLM would take by its
+    own planner, without the placement inside the file, where that is known. `original_sha256`: of the file without it.
     `tools` are names and versions of what the model was made with.
     """
 

@@ -53,11 +53,16 @@ class ConvertOptions:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """An input of the float model: its name, its shape without the batch, its dtype's NumPy name."""
+    """An input of the float model: its name, its shape without the batch, its dtype's NumPy name.
+
+    `source_axes`: where the source has its axes in another order (ONNX: channels first), the axes of the source's shape
+    in the order of `shape`, so that `transpose(source_axes)` turns a sample; empty where the order is the same.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
+    source_axes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,8 +107,8 @@ class EvaluationSet:
 class LayerLoss:
     """What quantization costs one operator of the int8 file, float against int8 over the calibration samples.
 
-    `sqnr_db`: signal to quantization noise, 10·log10(Σ float² / Σ (float − int8)²), in dB; None where the float signal
-    is zero or no float tensor corresponds. `own_sqnr_db`: the same with the operator's inputs as the float model has
+    `sqnr_db`: signal to quantization noise, 10·log10(Σ float² / Σ (float − int8)²), in dB; None where either
+    sum is zero or no float tensor corresponds. `own_sqnr_db`: the same with the operator's inputs as the float model has
     them, so that it tells this operator's own part, None where it is not known.
     """
 
@@ -118,7 +123,7 @@ class LayerLoss:
 class Evaluation:
     """How the models do on the `--evaluate` data. `agreement`: samples in which float and int8 have the same class
     (of `samples`), None where the model's output is no row of scores. `float_correct`, `int8_correct`: with labels.
-    `sqnr_db`: of the outputs, over all samples."""
+    `sqnr_db`: of the outputs, over all samples. `int8_by`: the package whose kernels ran the int8 model."""
 
     samples: int
     agreement: int | None
@@ -127,6 +132,7 @@ class Evaluation:
     sqnr_db: float | None
     spec: str
     sha256: str
+    int8_by: str = ""
 
 
 @dataclass(frozen=True)

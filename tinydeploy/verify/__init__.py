@@ -8,7 +8,7 @@ from tinydeploy.verify.compare import compare, raise_on_difference, verify
 from tinydeploy.verify.inputs import load_inputs, random_inputs
 from tinydeploy.verify.litert import LitertReference
 from tinydeploy.verify.references import find_references, reference_outputs
-from tinydeploy.verify.tflm import TflmReference
+from tinydeploy.verify.tflm import TflmReference, TflmRun
 from tinydeploy.verify.types import Array, Difference, Reference, ReferenceRun, Sample, Verification
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "ReferenceRun",
     "Sample",
     "TflmReference",
+    "TflmRun",
     "Verification",
     "compare",
     "find_references",

@@ -29,7 +29,8 @@ _WORKER = Path(__file__).with_name("worker.py")
 
 @dataclass(frozen=True)
 class Request:
-    """What the worker is asked: tensors by index, `layers` those to read beside the outputs, the arena for TFLM."""
+    """What the worker is asked: tensors by index, `layers` those to read beside the outputs, the arena for TFLM, and
+    whether to tell what of that is used."""
 
     reference: str
     samples: int
@@ -38,10 +39,18 @@ class Request:
     layers: tuple[int, ...]
     arena_bytes: int = 0
     most_arena_bytes: int = 2 << 30
+    tell_arena: bool = False
 
 
 def ask(package: str, model: Model, data: bytes, samples: Sequence[Sample], request: Request) -> tuple[Sample, ...]:
-    """Send the request and the samples; return for each sample the tensors asked for.
+    """Send the request and the samples; return for each sample the tensors asked for. Raises as `ask_and_listen`."""
+    return ask_and_listen(package, model, data, samples, request)[0]
+
+
+def ask_and_listen(
+    package: str, model: Model, data: bytes, samples: Sequence[Sample], request: Request
+) -> tuple[tuple[Sample, ...], str]:
+    """Send the request and the samples; return for each sample the tensors asked for, and what the interpreter said.
 
     Raises `MissingToolError` when `package` is not installed, `UnsupportedModelError` when the interpreter
     refuses the model, or crashes on it.
@@ -54,11 +63,11 @@ def ask(package: str, model: Model, data: bytes, samples: Sequence[Sample], requ
         check=False,
     )
     _log.debug("%s on %d sample(s): exit code %d", package, len(samples), done.returncode)
+    said = done.stderr.decode("utf-8", "replace")
     if done.returncode == 0:
-        return _unpack(done.stdout, request)
+        return _unpack(done.stdout, request), said
     if done.returncode == MISSING:
         raise missing(package)
-    said = done.stderr.decode("utf-8", "replace")
     words = "; ".join(line.strip() for line in said.splitlines() if line.strip())
     if done.returncode == REFUSED:
         why = f"cannot run this model: {printable(words, 400)}"

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tinydeploy.ir import Model
 from tinydeploy.units import align_up
 from tinydeploy.verify.layers import observable
-from tinydeploy.verify.process import Request, ask, installed_version
+from tinydeploy.verify.process import Request, ask_and_listen, installed_version
 from tinydeploy.verify.types import Sample
+
+_SAID = re.compile(r"Arena allocation (head|tail) (\d+) bytes")
+
+
+@dataclass(frozen=True)
+class TflmRun:
+    """What TensorFlow Lite Micro computed on this computer, sample by sample, and the two ends of its arena.
+
+    The non-persistent part is that of every computer with the same kernels; the other one has pointers in it, and is
+    larger here than on a microcontroller.
+    """
+
+    samples: tuple[Sample, ...]
+    nonpersistent_bytes: int
+    persistent_bytes: int
 
 
 class TflmReference:
@@ -23,15 +40,27 @@ class TflmReference:
 
     def run(self, model: Model, data: bytes, samples: Sequence[Sample], *, layers: bool = False) -> tuple[Sample, ...]:
         """See `Reference.run`."""
+        return self._ask(model, data, samples, observable(model) if layers else ())[0]
+
+    def measure(self, model: Model, data: bytes, samples: Sequence[Sample]) -> TflmRun:
+        """Run the samples, and ask for the arena. Raises what `run` raises."""
+        outputs, said = self._ask(model, data, samples, (), tell_arena=True)
+        told = {end: int(size) for end, size in _SAID.findall(said)}
+        return TflmRun(outputs, told["head"], told["tail"])
+
+    def _ask(
+        self, model: Model, data: bytes, samples: Sequence[Sample], layers: tuple[int, ...], *, tell_arena: bool = False
+    ) -> tuple[tuple[Sample, ...], str]:
         request = Request(
             reference="tflm",
             samples=len(samples),
             inputs=model.inputs,
             outputs=model.outputs,
-            layers=observable(model) if layers else (),
+            layers=layers,
             arena_bytes=arena_estimate(model, data),
+            tell_arena=tell_arena,
         )
-        return ask(self.name, model, data, samples, request)
+        return ask_and_listen(self.name, model, data, samples, request)
 
 
 def arena_estimate(model: Model, data: bytes) -> int:

@@ -43,6 +43,8 @@ def run_tflm(data: bytes, request: dict[str, Any], given: Any, results: dict[str
             size *= 4
             if size > request["most_arena_bytes"]:
                 raise RefusedError(str(error)) from error
+    if request["tell_arena"]:
+        interpreter.print_allocations()  # to standard error
     for sample in range(request["samples"]):
         if sample:
             interpreter.reset()  # variable tensors and operators' states restart

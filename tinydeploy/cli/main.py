@@ -23,6 +23,7 @@ COMMANDS = (
     "cost",
     "build",
     "run",
+    "diff",
     "check",
     "sweep",
     "emulate",

@@ -8,6 +8,7 @@ from math import log
 from tinydeploy.batch import LayerFigures, Outcome
 from tinydeploy.gates.baseline import Entry
 from tinydeploy.operators.base import printable
+from tinydeploy.report.document import layer_label
 from tinydeploy.units import count
 
 _SHOWN = 3
@@ -23,8 +24,7 @@ def culprit(outcome: Outcome, budget: str, entry: Entry | None) -> str:
 
 def layer_name(layer: LayerFigures) -> str:
     """For people: `CONV_2D #3 'model/conv2d_3/Relu'`."""
-    name = printable(layer.name.partition(";")[0], _NAME)  # of what the converter fused, the first
-    return f"{layer.opcode} #{layer.index}" + (f" '{name}'" if name else "")
+    return layer_label(layer.opcode, layer.index, layer.name)
 
 
 def _listed(parts: Sequence[str], joint: str = ", ") -> str:

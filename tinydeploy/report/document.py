@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from tinydeploy.operators.base import printable
 
+_LABEL = 60  # characters of a name
 SCHEMA_VERSION = 1  # of all JSON reports; grows only when a key changes its meaning, new keys do not count
 
 
@@ -133,3 +134,9 @@ def _option(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ",".join(printable(str(v)) for v in value)
     return printable(str(value))
+
+
+def layer_label(opcode: str, index: int, name: str) -> str:
+    """An operator for people: `CONV_2D #3 'model/conv2d_3/Relu'`; of what the converter fused, the first."""
+    first = printable(name.partition(";")[0], _LABEL)
+    return f"{printable(opcode, _LABEL)} #{index}" + (f" '{first}'" if first else "")

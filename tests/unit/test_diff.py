@@ -1,0 +1,175 @@
+"""`diff`: layers are paired rightly, figures blamed on the layer that changed, and reports are not believed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tinydeploy import __version__, pipeline
+from tinydeploy.boards import find_board
+from tinydeploy.diff.align import align
+from tinydeploy.diff.compare import compare
+from tinydeploy.diff.snapshot import Layer, read_report, snapshot
+from tinydeploy.errors import UsageError
+from tinydeploy.report.document import Provenance, envelope
+from tinydeploy.report.plans import plan_data, plan_kinds
+
+Run = Callable[..., "tuple[int, str, str]"]
+
+
+def layers(*told: str) -> list[Layer]:
+    """`CONV_2D:a` is a convolution named a."""
+    return [Layer(i, *text.split(":"), {}) for i, text in enumerate(told)]
+
+
+def paired(before: list[Layer], after: list[Layer]) -> list[tuple[int | None, int | None]]:
+    return [(a.index if a else None, b.index if b else None) for a, b in align(before, after)]
+
+
+def test_a_layer_put_in_between_is_the_new_one() -> None:
+    before = layers("CONV_2D:a", "CONV_2D:b", "SOFTMAX:c")
+    after = layers("CONV_2D:a", "CONV_2D:new", "CONV_2D:b", "SOFTMAX:c")
+    assert paired(before, after) == [(0, 0), (None, 1), (1, 2), (2, 3)]
+    assert paired(after, before) == [(0, 0), (1, None), (2, 1), (3, 2)]
+
+
+def test_renamed_layers_are_paired_by_what_they_are() -> None:
+    before = layers("CONV_2D:a", "ADD:b", "SOFTMAX:c")
+    after = layers("CONV_2D:x", "ADD:y", "MEAN:m", "SOFTMAX:z")
+    assert paired(before, after) == [(0, 0), (1, 1), (None, 2), (2, 3)]
+
+
+def test_other_opcodes_are_never_paired() -> None:
+    assert paired(layers("CONV_2D:a"), layers("DEPTHWISE_CONV_2D:a")) == [(0, None), (None, 0)]
+    assert paired([], layers("ADD:a")) == [(None, 0)]
+
+
+@pytest.fixture(scope="module")
+def report() -> dict[str, Any]:
+    planned = pipeline.plan_model(pipeline.load("digits"), find_board("stm32f746"), pipeline.PlanOptions())
+    provenance = Provenance(__version__, {}, {})
+    data = {**envelope("plan", provenance, plan_kinds(planned)), **plan_data(planned)}
+    found: dict[str, Any] = json.loads(json.dumps(data))
+    return found
+
+
+def test_a_report_and_itself(report: dict[str, Any]) -> None:
+    side = snapshot(report, "a.json")
+    found = compare(side, side)
+    assert not found.changed and not found.layers and not found.tensors
+    assert found.same_layers == len(report["layers"]) and found.same_tensors == len(report["tensors"])
+
+
+def test_who_is_responsible(report: dict[str, Any]) -> None:
+    """Figures changed by hand: each is blamed on the layer or tensor that was changed for it."""
+    other = deepcopy(report)
+    other["layers"][2]["weight_bytes"] += 1000
+    other["flash"]["weights_bytes"] += 1000
+    other["layers"][1]["macs"] -= 7
+    other["totals"]["macs"] -= 7
+    other["peak"]["operator"] = 2
+    other["peak"]["alive"][0]["bytes"] += 4096
+    other["sram"]["arena_bytes"] += 4096
+    found = compare(snapshot(report, "a.json"), snapshot(other, "b.json"))
+    blame = {change.name: change.blame for change in found.figures if change.blame}
+    second, third = report["layers"][1], report["layers"][2]
+    assert blame["weights_bytes"][0].startswith(f"{third['opcode']} #2 ")
+    assert "+1,000" in blame["weights_bytes"][0] and len(blame["weights_bytes"]) == 1
+    assert blame["macs"][0].startswith(f"{second['opcode']} #1 ") and "-7" in blame["macs"][0]
+    assert blame["arena_bytes"][0].startswith(f"the peak is at {third['opcode']} #2 ")
+    assert f"it was at {second['opcode']} #1" in blame["arena_bytes"][0]
+    alive = report["peak"]["alive"][0]["name"].partition(";")[0]
+    assert blame["arena_bytes"][1] == f"{alive} +4.0 KiB alive there"
+    assert blame.keys() == {"weights_bytes", "macs", "arena_bytes"}
+    assert [(layer.state, layer.after) for layer in found.layers] == [("changed", 1), ("changed", 2)]
+
+
+def test_an_estimate_beside_a_count_is_no_change(report: dict[str, Any]) -> None:
+    other = deepcopy(report)
+    other["flash"]["code_bytes"] += 40
+    other["kinds"]["flash.code_bytes"] = "computed"
+    found = compare(snapshot(report, "a.json"), snapshot(other, "b.json"))
+    assert not found.changed
+
+
+def test_placement(report: dict[str, Any]) -> None:
+    other = deepcopy(report)
+    moved, resized, renamed = other["tensors"][:3]
+    moved["offset"] += 8
+    resized["bytes"] += 1
+    renamed["name"] = "another"
+    del other["tensors"][-1]
+    found = compare(snapshot(report, "a.json"), snapshot(other, "b.json"))
+    assert [tensor.state for tensor in found.tensors] == ["moved", "resized", "gone"]
+    assert found.same_tensors == len(report["tensors"]) - 3  # the renamed one lies where it did
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("{", "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
+        ("[]", "is no report of tinydeploy"),
+        ('{"schema_version": 99, "command": "plan"}', "has schema version 99"),
+        ('{"schema_version": 1, "command": "check"}', "is a report of `check` without a plan of one model"),
+        ('{"schema_version": 1, "command": "plan"}', "without a plan of one model"),
+    ],
+)
+def test_what_is_no_report(text: str, words: str, tmp_path: Path) -> None:
+    file = tmp_path / "side.json"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=words):
+        read_report(file)
+
+
+@pytest.mark.parametrize("ill", [None, [], "x", -1, 1e300, True, {"name": {}}])
+def test_a_report_with_anything_in_any_place(report: dict[str, Any], ill: object) -> None:
+    """Each value of the report in turn is another one: what is told is less, and nothing breaks."""
+    good = snapshot(report, "a.json")
+    for key in report:
+        compare(good, snapshot({**report, key: ill}, "b.json"))
+        for inner in report[key] if isinstance(report[key], dict) else ():
+            compare(good, snapshot({**report, key: {**report[key], inner: ill}}, "b.json"))
+    for key in ("layers", "tensors"):
+        for inner in report[key][0]:
+            compare(good, snapshot({**report, key: [{**report[key][0], inner: ill}]}, "b.json"))
+
+
+def test_two_boards_and_a_report_beside_a_model(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("diff", "digits", "--board", "stm32f746", "--board", "pico", "--format", "json", "--exit-code")
+    told = json.loads(out)
+    assert code == 1 and [side["board"] for side in told["sides"]] == ["stm32f746g_disco", "rpi_pico"]
+    assert told["figures"]["macs"]["delta"] == 0
+
+    file = tmp_path / "old.json"
+    file.write_text(run("plan", "digits", "--board", "pico", "--format", "json")[1])
+    code, out, _ = run("diff", str(file), "digits", "--exit-code", "--format", "json")
+    assert code == 0 and json.loads(out)["sides"][1]["board"] == "rpi_pico"
+
+
+def test_instructions_by_layer(run: Run) -> None:
+    """An M0+ has no instruction that multiplies two pairs: its convolutions take more instructions than an M7's."""
+    pytest.importorskip("unicorn", reason="pip install 'tinydeploy[run]'")
+    code, out, err = run("diff", "digits", "--board", "stm32f746", "--board", "pico", "--run")
+    assert (code, err.count("error")) == (0, 0)
+    line = next(line for line in out.splitlines() if line.startswith("instructions:"))
+    assert "CONV_2D" in line and "+" in line
+
+
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        (("digits",), "there is nothing to compare with"),
+        (("digits", "kws"), "a board is needed to plan digits for"),
+        (("digits", "kws", "--board", "a", "--board", "b", "--board", "c"), "3 boards for two sides"),
+        (("nowhere.json", "kws"), "cannot read nowhere.json"),
+    ],
+)
+def test_wrong_usage(args: tuple[str, ...], words: str, run: Run) -> None:
+    code, _, err = run("diff", *args)
+    assert code == 2 and words in err

@@ -1,0 +1,192 @@
+"""From two sides to what changed between them, with the layers and tensors that are responsible."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tinydeploy.diff.align import align
+from tinydeploy.diff.snapshot import Layer, Place, Snapshot
+from tinydeploy.report.differences import Change, Differences, LayerChange, SideFacts, TensorChange
+from tinydeploy.report.document import layer_label
+from tinydeploy.units import kib
+
+_ORDER = (
+    "arena_bytes",
+    "lower_bound_bytes",
+    "stack_bytes",
+    "stack_watermark_bytes",
+    "sram_bytes",
+    "weights_bytes",
+    "code_bytes",
+    "flash_bytes",
+    "macs",
+    "params",
+    "instructions",
+    "cycles",
+    "latency_ms",
+)
+# Which figure of its layers makes a figure of the whole.
+_OF_LAYERS = {
+    "weights_bytes": "weight_bytes",
+    "macs": "macs",
+    "params": "params",
+    "instructions": "instructions",
+    "cycles": "cycles",
+}
+_LEFT_OUT = ("board",)  # settings that the sides' own lines tell
+
+Pair = tuple[Layer | None, Layer | None]
+
+
+def compare(before: Snapshot, after: Snapshot) -> Differences:
+    """All that changed from one side to the other."""
+    pairs = align(before.layers, after.layers)
+    layers = [change for pair in pairs if (change := _layer_change(pair)) is not None]
+    tensors, same_tensors = _tensor_changes(before.places, after.places, pairs)
+    return Differences(
+        sides=(_facts(before), _facts(after)),
+        figures=tuple(_changes(before, after, pairs)),
+        layers=tuple(layers),
+        same_layers=len(pairs) - len(layers),
+        tensors=tuple(tensors),
+        same_tensors=same_tensors,
+        settings=_settings(before.settings, after.settings),
+    )
+
+
+def _facts(side: Snapshot) -> SideFacts:
+    report = side.command if side.label.endswith(".json") else None
+    return SideFacts(side.label, side.model, side.sha256, side.board, side.tinydeploy, report, side.fits)
+
+
+def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Those that both sides tell: what a report of another command does not have is no difference."""
+    names = [name for name in before if name in after and name not in _LEFT_OUT]
+    pairs = {name: (_plain(before[name]), _plain(after[name])) for name in names}
+    return {name: (a, b) for name, (a, b) in pairs.items() if a != b}
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: a report knows lists alone."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _changes(before: Snapshot, after: Snapshot, pairs: Sequence[Pair]) -> list[Change]:
+    found = []
+    for name in _ORDER:
+        was, now = before.figures.get(name), after.figures.get(name)
+        if was is None and now is None:
+            continue
+        kinds = (was[1] if was else "", now[1] if now else "")
+        change = Change(name, was[0] if was else None, now[0] if now else None, kinds)
+        found.append(replace(change, blame=_blame(name, before, after, pairs)) if change.delta else change)
+    return found
+
+
+def _blame(name: str, before: Snapshot, after: Snapshot, pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """Who made a figure another one, in words, the most responsible first."""
+    if name == "arena_bytes":
+        return _peak(before, after)
+    if name == "code_bytes":
+        return _kernels(before, after)
+    grown = _grown(pairs, _OF_LAYERS[name]) if name in _OF_LAYERS else ()
+    if name == "weights_bytes" and not grown:
+        return ("no layer's weights, but biases, scales or tables",)
+    return grown
+
+
+def _grown(pairs: Sequence[Pair], figure: str) -> tuple[str, ...]:
+    """Layers by how much one of their figures changed."""
+    deltas = []
+    for was, now in pairs:
+        old, new = (0 if layer is None else layer.figures.get(figure, 0) for layer in (was, now))
+        layer = now or was
+        if old != new and layer is not None:
+            state = " (new)" if was is None else " (gone)" if now is None else f" ({old:,} → {new:,})"
+            deltas.append((new - old, f"{_label(layer)} {new - old:+,}{state}"))
+    return tuple(told for _, told in sorted(deltas, key=lambda item: -abs(item[0])))
+
+
+def _peak(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
+    """Where the most is alive on both sides, then the tensors that came, went, grew or shrank there."""
+    places = [_at_peak(side) for side in (before, after)]
+    told = [f"the peak is at {places[1]}" + (f", it was at {places[0]}" if places[0] != places[1] else "")]
+    alive: list[Counter[str]] = []
+    for side in (before, after):
+        sizes: Counter[str] = Counter()
+        for name, size in side.alive:
+            sizes[name.partition(";")[0]] += size
+        alive.append(sizes)
+    deltas = {name: alive[1][name] - alive[0][name] for name in alive[0] | alive[1]}
+    changed = sorted((item for item in deltas.items() if item[1]), key=lambda item: (-abs(item[1]), item[0]))
+    return (*told, *(f"{name} {'+' if delta > 0 else '−'}{kib(abs(delta))} alive there" for name, delta in changed))
+
+
+def _at_peak(side: Snapshot) -> str:
+    layer = next((layer for layer in side.layers if layer.index == side.peak), None)
+    return "no operator" if layer is None else _label(layer)
+
+
+def _kernels(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
+    """Sizes of single kernels are not in a plan, but each opcode brings one."""
+    was, now = ({layer.opcode for layer in side.layers} for side in (before, after))
+    told = [f"the kernel of {opcode} came" for opcode in sorted(now - was)]
+    told += [f"the kernel of {opcode} went" for opcode in sorted(was - now)]
+    return tuple(told or (["another core or compiler"] if before.board != after.board else ["the generated steps"]))
+
+
+def _label(layer: Layer) -> str:
+    return layer_label(layer.opcode, layer.index, layer.name)
+
+
+def _layer_change(pair: Pair) -> LayerChange | None:
+    was, now = pair
+    layer = now or was
+    assert layer is not None
+    old, new = (dict(side.figures) if side is not None else {} for side in pair)
+    if was is not None and now is not None:
+        both = [name for name in old if name in new]
+        figures = {name: (old[name], new[name]) for name in both if old[name] != new[name]}
+        if not figures:
+            return None
+    else:
+        figures = {name: (old.get(name), new.get(name)) for name in (*old, *(n for n in new if n not in old))}
+    return LayerChange(_label(layer), was.index if was else None, now.index if now else None, figures)
+
+
+def _tensor_changes(
+    before: Sequence[Place], after: Sequence[Place], pairs: Sequence[Pair]
+) -> tuple[list[TensorChange], int]:
+    """By name, and where that differs by the layer that computes it; of several with one name in their order."""
+    renamed = {was.name: now.name for was, now in pairs if was is not None and now is not None}
+    left = _by_name(after)
+    found, gone, same = [], [], 0
+    for place in before:
+        partners = left.get(place.name) or left.get(renamed.get(place.name, ""))
+        partner = partners.pop(0) if partners else None
+        if partner is None:
+            gone.append(place)
+        elif partner.key == place.key:
+            same += 1
+        else:
+            found.append(TensorChange(partner.name, place.key, partner.key))
+    new = [place for places in left.values() for place in places]
+    for place in gone:  # one that is exactly where another was is that one under a new name
+        twin = next((other for other in new if other.key == place.key), None)
+        if twin is None:
+            found.append(TensorChange(place.name, place.key, None))
+        else:
+            new.remove(twin)
+            same += 1
+    found += [TensorChange(place.name, None, place.key) for place in new]
+    return found, same
+
+
+def _by_name(places: Sequence[Place]) -> dict[str, list[Place]]:
+    found: dict[str, list[Place]] = {}
+    for place in places:
+        found.setdefault(place.name, []).append(place)
+    return found

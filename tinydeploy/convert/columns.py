@@ -9,6 +9,8 @@ from itertools import accumulate
 
 import numpy as np
 
+from tinydeploy.convert.pixels import pixel_values
+from tinydeploy.convert.pixels import pixel_values
 from tinydeploy.convert.types import Array, InputSpec, Pixels
 from tinydeploy.errors import UsageError
 from tinydeploy.operators.base import printable
@@ -69,9 +71,8 @@ def joined(columns: Sequence[Column]) -> Column:
 
 
 def from_pixels(values: Array, wanted: InputSpec, pixels: Pixels, where: str) -> Array:
-    """uint8 pixels as the model's input: 0 becomes `low`, 255 `high`, in between in proportion, in single precision."""
-    step = (pixels.high - pixels.low) / 255
-    return _cast(np.float32(pixels.low) + values.astype(np.float32) * np.float32(step), wanted, where)
+    """uint8 pixels as the model's input, the same floats as the generated helpers have."""
+    return _cast(pixel_values(pixels)[values], wanted, where)
 
 
 def _check_dtype(array: Array, where: str) -> None:

@@ -107,9 +107,9 @@ class EvaluationSet:
 class LayerLoss:
     """What quantization costs one operator of the int8 file, float against int8 over the calibration samples.
 
-    `sqnr_db`: signal to quantization noise, 10·log10(Σ float² / Σ (float − int8)²), in dB; None where either
-    sum is zero or no float tensor corresponds. `own_sqnr_db`: the same with the operator's inputs as the float model has
-    them, so that it tells this operator's own part, None where it is not known.
+    `sqnr_db`: signal to quantization noise, 10·log10(Σ float² / Σ (float − int8)²), in dB; None where either sum is
+    zero or no float tensor corresponds. `own_sqnr_db`: the same for this operator alone, float and int8 both fed with
+    the float model's values as 8 bits hold them; None where it is not known, or the operator loses nothing.
     """
 
     operator: int

@@ -26,16 +26,18 @@ _PAIRS = {
 _RANGES = {DType.INT8: (-128, 127), DType.UINT8: (0, 255)}
 
 
-def affine_quantize(values: NDArray[np.float32], q: Quantization) -> NDArray[np.int64]:
-    """round(x / scale) + zero point, saturated to int8: single-precision division, halves away from zero.
+def affine_quantize(
+    values: NDArray[np.float32], q: Quantization, limits: tuple[int, int] = (-128, 127)
+) -> NDArray[np.int64]:
+    """round(x / scale) + zero point, saturated to `limits`: single-precision division, halves away from zero.
 
     A quotient beyond 32 bits saturates; a NaN gives an arbitrary value.
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         ratio = (values / np.float32(q.scale)).astype(np.float64)
-    ratio = np.clip(np.nan_to_num(ratio), -1024.0, 1024.0)
+    ratio = np.clip(np.nan_to_num(ratio), -(2.0**20), 2.0**20)
     rounded = np.copysign(np.floor(np.abs(ratio) + 0.5), ratio).astype(np.int64)
-    return np.clip(rounded + q.zero_point, -128, 127)
+    return np.clip(rounded + q.zero_point, *limits)
 
 
 def float_thresholds(q: Quantization) -> NDArray[np.int32]:

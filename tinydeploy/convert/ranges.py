@@ -1,0 +1,110 @@
+"""Ranges of an int8 model that calibration has made and that are hardly right, each told with its layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tinydeploy.convert.types import Array
+from tinydeploy.ir import Model, Operator, Tensor
+from tinydeploy.operators.base import printable
+
+FEW_LEVELS = 16
+"""Of 256: a tensor whose values all lie on fewer, but for one in a thousand, has four bits left of its eight."""
+
+SATURATED = 0.01
+"""The share of values at an end of the range above which it is told that they may have been cut off."""
+
+_OUTLIERS = 0.001
+_CHANNELS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
+_SMALL_SCALE = float(np.finfo(np.float32).tiny)  # below, single precision has lost digits
+
+
+@dataclass
+class Codes:
+    """How often each of 256 parts of an 8- or 16-bit tensor's range has come up."""
+
+    counts: Array = field(default_factory=lambda: np.zeros(256, np.int64))
+
+    def add(self, values: Array) -> None:
+        """Count a tensor's quantized values."""
+        limits = np.iinfo(values.dtype)
+        places = (values.astype(np.int64).ravel() - limits.min) >> (limits.bits - 8)
+        self.counts += np.bincount(places, minlength=256)
+
+    @property
+    def levels(self) -> int:
+        """The fewest levels side by side that hold all but one value in a thousand."""
+        allowed = int(self.counts.sum() * _OUTLIERS)
+        sums = np.concatenate(([0], np.cumsum(self.counts)))
+        enough = sums[-1] - allowed
+        ends = np.searchsorted(sums, sums[:-1] + enough)  # for each first level, the least end that holds enough
+        return int((ends - np.arange(256))[ends <= 256].min())
+
+
+def watched(model: Model) -> tuple[int, ...]:
+    """The quantized tensors whose range calibration has made, by the operators that compute them."""
+    fixed = ("SOFTMAX", "LOGISTIC", "TANH", "LOG_SOFTMAX", "L2_NORMALIZATION")  # the kernels prescribe these ranges
+    return tuple(
+        index
+        for op in model.operators
+        if op.opcode not in fixed
+        for index in op.outputs
+        if model.tensor(index).quantization is not None and model.tensor(index).dtype.label in ("int8", "int16")
+    )
+
+
+def range_warnings(model: Model, codes: Mapping[int, Codes]) -> tuple[str, ...]:
+    """What is suspicious, in the operators' order. `codes`: what the tensors held over the samples, by index."""
+    found: list[str] = []
+    for op in model.operators:
+        for index in op.inputs + op.outputs:
+            tensor = model.tensor(index) if index >= 0 else None
+            if tensor is not None and tensor.quantization is not None and _vanishing(tensor):
+                found.append(
+                    f"{_layer(model, op)}: the scale of '{printable(tensor.name)}' is "
+                    f"{min(tensor.quantization.scales):g}: it was always zero in calibration"
+                )
+        found += _weights(model, op)
+        for index in op.outputs:
+            if index in codes:
+                found += _activations(_layer(model, op), codes[index])
+    return tuple(dict.fromkeys(found))
+
+
+def _layer(model: Model, op: Operator) -> str:
+    return f"{op}, '{printable(model.layer_name(op))}'"
+
+
+def _vanishing(tensor: Tensor) -> bool:
+    return tensor.quantization is not None and min(tensor.quantization.scales) < _SMALL_SCALE
+
+
+def _weights(model: Model, op: Operator) -> Iterator[str]:
+    """One scale for all channels, made by one of them."""
+    axis = _CHANNELS.get(op.opcode)
+    weights = model.input_of(op, 1) if axis is not None else None
+    if axis is None or weights is None or weights.data is None or weights.quantization is None:
+        return
+    if weights.quantization.per_channel or weights.dtype.label != "int8" or weights.shape[axis] < 2:
+        return
+    values = np.frombuffer(weights.data, np.int8).reshape(weights.shape).astype(np.int64)
+    largest = np.abs(values - weights.quantization.zero_point).max(
+        axis=tuple(a for a in range(values.ndim) if a != axis)
+    )
+    half = int(np.median(largest))
+    if half < FEW_LEVELS // 2:
+        yield (
+            f"{_layer(model, op)}: one scale for all channels of the weights, and half of the channels stay within "
+            f"±{half} of ±127: quantize per channel"
+        )
+
+
+def _activations(layer: str, codes: Codes) -> Iterator[str]:
+    if not codes.counts.any():
+        return
+    used = np.count_nonzero(codes.counts)
+    if used > 1 and codes.levels < FEW_LEVELS:
+        yield (f"{layer}: 99.9% of the values lie on {codes.levels} of 256 levels: a few values make the range")

@@ -13,6 +13,10 @@
 #include <arm_acle.h>
 #endif
 
+#if defined(__SIZEOF_INT__) && __SIZEOF_INT__ < 4
+#error "tinydeploy needs an int of 32 bits: this is for another processor"
+#endif
+
 /* A generated model states the version it was made for; another runtime is a compile error there. */
 #define TD_RUNTIME_VERSION 2
 

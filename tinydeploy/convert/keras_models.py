@@ -1,0 +1,173 @@
+"""Keras models into networks: from a file, or from a function of the user's that returns one. Needs TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tinydeploy.convert.functions import call_function
+from tinydeploy.convert.network import Network, input_specs, output_names, to_float_tflite, trace
+from tinydeploy.convert.obstacles import keras_obstacles
+from tinydeploy.convert.refusals import refuse
+from tinydeploy.convert.types import InputSpec, Source
+from tinydeploy.errors import ModelError, UnsupportedModelError, UsageError
+from tinydeploy.operators.base import printable
+
+_WEIGHTS_HINT = (
+    "a file of weights has no layers: write the whole model with model.save('model.keras'), or name module:function, "
+    "a function that builds the model, loads these weights and returns it"
+)
+_CODE_HINT = (
+    "name module:function instead, a function that returns the model: it can import its layers, and then load "
+    "the file with keras.models.load_model"
+)
+
+
+def load_keras_file(path: Path) -> Any:
+    """The model in a .keras or .h5 file, without what was needed to train it.
+
+    Raises `ModelError` when the file cannot be read or holds only weights, and `UnsupportedModelError` when it needs
+    the user's own code.
+    """
+    import keras
+
+    shown = printable(str(path), 400)
+    if _only_weights(path):
+        raise ModelError(f"{shown}: holds a model's weights and no model", hint=_WEIGHTS_HINT)
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises whatever a layer's code does
+        raise _not_loaded(shown, " ".join(str(error).split()), type(error).__name__) from error
+
+
+def load_keras_function(spec: str) -> Any:
+    """The model that `module:function` returns. Raises `UsageError` for what it raises, or returns instead of one."""
+    model = call_function(spec)
+    if not is_keras_model(model):
+        kind = f"{type(model).__module__}.{type(model).__qualname__}"
+        hint = "it has to return a Keras model"
+        if isinstance(model, tuple | list) and any(is_keras_model(each) for each in model):
+            hint += " alone, and returns it with something else"
+        elif "torch" in kind or any("torch.nn" in str(base) for base in type(model).__mro__):
+            hint = "this is a PyTorch model: write it with torch.onnx.export and name the .onnx file"
+        raise UsageError(f"{printable(spec)} returned {_a(kind)}, and no Keras model", hint=hint)
+    return model
+
+
+def is_keras_model(value: Any) -> bool:
+    """Whether it is one, of Keras 3 or of tf_keras."""
+    return all(hasattr(value, name) for name in ("count_params", "layers", "get_config")) and callable(value)
+
+
+def keras_network(model: Any, source: Source | None = None) -> Network:
+    """The network of a Keras model, for a batch of one.
+
+    Raises `UnsupportedModelError`, which names the layers, where it will not run on a microcontroller.
+    """
+    shown = printable(source.text if source else str(getattr(model, "name", "model")), 400)
+    refuse(shown, keras_obstacles(model))
+    inputs, call = _entry(shown, model)
+    names = tuple(getattr(model, "output_names", None) or ())
+    function = trace(call, inputs, names)
+    return Network(
+        inputs=inputs,
+        outputs=output_names(function),
+        float_data=to_float_tflite(function),
+        parameters=int(model.count_params()),
+        function=function,
+    )
+
+
+def _entry(shown: str, model: Any) -> tuple[tuple[InputSpec, ...], Any]:
+    """The inputs of a model in its order, and a function that takes them so and returns its outputs in order."""
+    import tensorflow as tf
+
+    tensors = getattr(model, "inputs", None)
+    if tensors:
+        structure = model.input
+        names = getattr(model, "input_names", None) or [tensor.name for tensor in tensors]
+        shapes = [tuple(tensor.shape) for tensor in tensors]
+        dtypes = [tf.as_dtype(tensor.dtype).name for tensor in tensors]
+    else:
+        structure = _built_for(shown, model)
+        flat = tf.nest.flatten_with_joined_string_paths(_leaves(structure))
+        structure = _leaves(structure)
+        names = [path.replace("/", "_") or "input" for path, _ in flat]
+        names = [f"input_{name}" if name.isdigit() else name for name in names]
+        shapes = [leaf.shape for _, leaf in flat]
+        dtypes = [str(getattr(model, "input_dtype", None) or "float32")] * len(shapes)
+    for name, shape in zip(names, shapes, strict=True):
+        if shape and shape[0] not in (None, 1):
+            raise UnsupportedModelError(
+                f"{shown}: the input '{printable(name)}' takes batches of {shape[0]} samples only",
+                hint="a device sees one sample at a time: build the model with an open batch, or batch_shape=(1, …)",
+            )
+    specs = input_specs((name, shape[1:], dtype) for name, shape, dtype in zip(names, shapes, dtypes, strict=True))
+
+    def call(*given: Any) -> Sequence[Any]:
+        results = model(tf.nest.pack_sequence_as(structure, list(given)), training=False)
+        found: Sequence[Any] = tf.nest.flatten(results)
+        return found
+
+    return specs, call
+
+
+class _Leaf:
+    """A shape within a nested structure, which would take a plain tuple for more structure."""
+
+    def __init__(self, shape: Sequence[int | None]) -> None:
+        self.shape = tuple(shape)
+
+
+def _leaves(structure: Any) -> Any:
+    if isinstance(structure, Mapping):
+        return {name: _leaves(value) for name, value in structure.items()}
+    if any(isinstance(each, Mapping | tuple | list) for each in structure):
+        return [_leaves(each) for each in structure]
+    return _Leaf(structure)
+
+
+def _built_for(shown: str, model: Any) -> Any:
+    """The shapes that a subclassed model was last called with, as nested as its argument is."""
+    shapes = (getattr(model, "get_build_config", dict)() or {}).get("input_shape")
+    if not getattr(model, "built", False) or not shapes:
+        raise UnsupportedModelError(
+            f"{shown}: the shape of the model's input is not known",
+            hint="call the model once on a sample before it is returned or saved, or start it with keras.Input(shape)",
+        )
+    return shapes
+
+
+def _only_weights(path: Path) -> bool:
+    import h5py
+
+    if path.name.endswith(".weights.h5"):
+        return True
+    if not h5py.is_hdf5(path):
+        return False
+    try:
+        with h5py.File(path, "r") as file:
+            return "model_config" not in file.attrs
+    except OSError:  # damaged: Keras says how
+        return False
+
+
+def _not_loaded(shown: str, said: str, kind: str) -> ModelError:
+    if "Lambda" in said and ("safe" in said or "deserializ" in said):
+        return UnsupportedModelError(
+            f"{shown}: has a Lambda layer, whose Python code is in the file, and is not run unseen",
+            hint=f"{_CODE_HINT}(…, safe_mode=False), if you trust it",
+        )
+    for words in ("Could not locate class '", "Unknown layer: '", "Could not locate function '", "Unknown object: '"):
+        if words in said:
+            name = said.partition(words)[2].partition("'")[0]
+            return UnsupportedModelError(f"{shown}: its '{printable(name)}' is code of your own", hint=_CODE_HINT)
+    return ModelError(
+        f"{shown}: Keras cannot load it: {kind}: {printable(said, 300)}",
+        hint=f"where another Keras wrote it, load and save it there anew; or {_CODE_HINT}",
+    )
+
+
+def _a(words: str) -> str:
+    return printable(f"{'an' if words[:1] in 'aeiou' else 'a'} {words.removeprefix('builtins.')}")

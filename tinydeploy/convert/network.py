@@ -1,0 +1,106 @@
+"""`Network`: a float network on its way to int8, whatever it was loaded from, with one sample for each call.
+
+TensorFlow leaves the batch of a model open, and a converter then writes operators that compute shapes. Here the model
+is traced anew for a batch of one, and its variables are made constants, before the converter sees it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinydeploy.convert.refusals import refused_by_converter
+from tinydeploy.convert.types import InputSpec
+
+
+@dataclass(frozen=True)
+class Network:
+    """A float network of fixed shapes.
+
+    `inputs` and `outputs` (names) are in the order of the source, and the tensors of `float_data`, the .tflite file of
+    it in float, are called so. `parameters` are counted in the source. `function`: what TensorFlow makes .tflite files
+    of, a concrete function without variables; None where the source was a .tflite file. `warnings` are for the user.
+    """
+
+    inputs: tuple[InputSpec, ...]
+    outputs: tuple[str, ...]
+    float_data: bytes
+    parameters: int
+    function: Any | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def input_specs(inputs: Iterable[tuple[str, Sequence[int], str]]) -> tuple[InputSpec, ...]:
+    """Specs of (name, shape without the batch, dtype), with names that TensorFlow takes, each once."""
+    names: list[str] = []
+    specs = []
+    for name, shape, dtype in inputs:
+        names.append(_node_name(name, names))
+        specs.append(InputSpec(names[-1], tuple(shape), dtype))
+    return tuple(specs)
+
+
+def trace(call: Callable[..., Sequence[Any]], inputs: Sequence[InputSpec], outputs: Sequence[str]) -> Any:
+    """A concrete function of a batch of one, without variables.
+
+    `call` takes a tensor for each of `inputs` and returns the outputs in order, which get the names `outputs`; those
+    that there is no name for are called `output_0` and so on.
+    """
+    import tensorflow as tf
+    from tensorflow.python.eager.wrap_function import function_from_graph_def
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    results: list[str] = []
+
+    def named(*tensors: Any) -> list[Any]:
+        found = list(call(*tensors))
+        names = list(outputs) if len(outputs) == len(found) else [f"output_{number}" for number in range(len(found))]
+        taken = [spec.name for spec in inputs]
+        for number, name in enumerate(names):
+            taken.append(_node_name(name, taken))
+            found[number] = tf.identity(found[number], name=taken[-1])
+        results[:] = [result.name for result in found]
+        return found
+
+    signature = [tf.TensorSpec((1, *spec.shape), spec.dtype, name=spec.name) for spec in inputs]
+    traced = tf.function(named, input_signature=signature, autograph=False).get_concrete_function()
+    frozen = convert_variables_to_constants_v2(traced, lower_control_flow=False)
+    # `tf.function` wraps outputs once more, in nodes called Identity: end before these
+    return function_from_graph_def(frozen.graph.as_graph_def(), [tensor.name for tensor in frozen.inputs], results)
+
+
+def output_names(function: Any) -> tuple[str, ...]:
+    """The names that the outputs of what `trace` returned have in a .tflite file."""
+    return tuple(tensor.name.removesuffix(":0") for tensor in function.outputs)
+
+
+def converter(function: Any) -> Any:
+    """A `TFLiteConverter` for a traced function, with nothing in its files that differs from run to run.
+
+    Raises nothing; its `convert` is to be called within `refused_by_converter`.
+    """
+    import tensorflow as tf
+
+    made = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    made.exclude_conversion_metadata = True
+    return made
+
+
+def to_float_tflite(function: Any) -> bytes:
+    """The float .tflite file of a traced function. Raises `UnsupportedModelError` with the layers that stand in the
+    way."""
+    with refused_by_converter(function):
+        data: bytes = converter(function).convert()
+    return data
+
+
+def _node_name(name: str, taken: Sequence[str]) -> str:
+    """`name` as TensorFlow's graphs may have it, and not among `taken`."""
+    clean = re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip("_.-") or "tensor"
+    made, number = clean, 0
+    while made.lower() in {each.lower() for each in taken}:  # TensorFlow does not tell cases apart
+        number += 1
+        made = f"{clean}_{number}"
+    return made

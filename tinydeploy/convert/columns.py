@@ -10,7 +10,6 @@ from itertools import accumulate
 import numpy as np
 
 from tinydeploy.convert.pixels import pixel_values
-from tinydeploy.convert.pixels import pixel_values
 from tinydeploy.convert.types import Array, InputSpec, Pixels
 from tinydeploy.errors import UsageError
 from tinydeploy.operators.base import printable
@@ -43,7 +42,7 @@ def array_column(array: Array, wanted: InputSpec, where: str, pixels: Pixels | N
     become what `pixels` says, if it is given. Raises `UsageError` that names expected and found.
     """
     _check_dtype(array, where)
-    stack, notes = _stacked(array, wanted, where)
+    stack, notes = _fitted(array, wanted, where)
     mapped = pixels is not None and array.dtype == np.uint8 and wanted.dtype.startswith("float")
     if mapped and pixels is not None:
         notes = (*notes, f"{where}: uint8 data became {pixels.low:g}..{pixels.high:g}, as --pixels says")
@@ -83,10 +82,34 @@ def _check_dtype(array: Array, where: str) -> None:
     raise UsageError(f"{where} holds {found}, not numbers", hint="give an array of float32")
 
 
-def _stacked(array: Array, wanted: InputSpec, where: str) -> tuple[Array, tuple[str, ...]]:
-    """A view of the array as [samples, *wanted.shape], and what had to be told about it."""
-    shape, found = wanted.shape, array.shape
-    if found[1:] == shape and found:
+def _fitted(array: Array, wanted: InputSpec, where: str) -> tuple[Array, tuple[str, ...]]:
+    """A view of the array as [samples, *wanted.shape], and what had to be told about it. The source's order of axes
+    goes before the model's."""
+    expected = wanted.shape
+    if wanted.source_axes:
+        extents = dict(zip(wanted.source_axes, wanted.shape, strict=True))
+        expected = tuple(extents[axis] for axis in range(len(extents)))
+        turned = _stacked(array, expected, where)
+        if turned is not None:
+            return np.transpose(turned[0], (0, *(axis + 1 for axis in wanted.source_axes))), turned[1]
+    found = _stacked(array, wanted.shape, where)
+    if found is not None:
+        return found
+    hint = None
+    if len(expected) == 3 and array.shape[-3:] == (expected[2], expected[0], expected[1]):
+        hint = "channels come last here: np.moveaxis(x, -3, -1)"
+    elif array.ndim <= 1:
+        hint = "are these labels, or one feature?"
+    raise UsageError(
+        f"{where}: input '{printable(wanted.name)}' expects [{', '.join(('samples', *map(str, expected)))}], "
+        f"found {list(array.shape)} of {array.dtype.name}",
+        hint=hint,
+    )
+
+
+def _stacked(array: Array, shape: tuple[int, ...], where: str) -> tuple[Array, tuple[str, ...]] | None:
+    found = array.shape
+    if found and found[1:] == shape:
         return array, ()
     if found == shape:
         return array[np.newaxis], ()
@@ -98,16 +121,7 @@ def _stacked(array: Array, wanted: InputSpec, where: str) -> tuple[Array, tuple[
             return array[..., np.newaxis], (note,)
         if found == shape[:-1]:
             return array[np.newaxis, ..., np.newaxis], (note,)
-    hint = None
-    if len(shape) == 3 and found[-3:] == (shape[2], shape[0], shape[1]):
-        hint = "channels come last here: np.moveaxis(x, -3, -1)"
-    elif len(found) <= 1:
-        hint = "are these labels, or one feature?"
-    raise UsageError(
-        f"{where}: input '{printable(wanted.name)}' expects [samples, {', '.join(map(str, shape))}], "
-        f"found {list(found)} of {array.dtype.name}",
-        hint=hint,
-    )
+    return None
 
 
 def _cast(values: Array, wanted: InputSpec, where: str) -> Array:

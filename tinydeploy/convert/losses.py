@@ -51,11 +51,6 @@ def examine(float_data: bytes | None, int8_data: bytes, samples: Sequence[Mappin
     return Examined(() if beside is None else beside.losses(), range_warnings(model, codes))
 
 
-def layer_losses(float_data: bytes, int8_data: bytes, samples: Sequence[Mapping[str, Array]]) -> tuple[LayerLoss, ...]:
-    """The losses alone, see `examine`."""
-    return examine(float_data, int8_data, samples).losses
-
-
 class _Beside:
     """The float model's values by the int8 model's tensor indices, where they are known, and what is off from them."""
 

@@ -145,7 +145,7 @@ def run_model(
             raise RunError(words, hint=more, kind=result.fault.kind)
         results.append(result)
         seen = reads.tensors(result.step_data, given) if reads is not None else {}
-        outputs.append(_arrays(model, seen | dict(zip(model.outputs, result.reads, strict=True))))
+        outputs.append(arrays_of(model, seen | dict(zip(model.outputs, result.reads, strict=True))))
     return Ran(built, tuple(samples), tuple(results), tuple(outputs))
 
 
@@ -153,8 +153,8 @@ def _rows(data: bytes, row_bytes: int) -> list[bytes]:
     return [data[at : at + row_bytes] for at in range(0, len(data), row_bytes)]
 
 
-def _arrays(model: Model, read: Mapping[int, bytes]) -> Sample:
-    """What was read, as arrays by tensor index."""
+def arrays_of(model: Model, read: Mapping[int, bytes]) -> Sample:
+    """Bytes of tensors, read from a board, as arrays by tensor index."""
     import numpy as np
 
     found = {}

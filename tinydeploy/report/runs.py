@@ -139,7 +139,7 @@ def run_document(
             {"name": o.name, "sha256": o.sha256, "dtype": o.dtype, "shape": list(o.shape), "file": o.file}
             for o in outputs
         ],
-        "verified": _verified_data(verified),
+        "verified": verified_data(verified),
         "not_verified": not_verified,
     }
     blocks: list[Block] = [plan_blocks(planned)[0], verdict(verified, not_verified), *caveat_lines(planned)]
@@ -238,7 +238,8 @@ def _layer_table(planned: Planned, run: RunFacts) -> Table:
     return Table("", columns, tuple(rows), note=note)
 
 
-def _verified_data(verified: VerifiedFacts | None) -> dict[str, Any] | None:
+def verified_data(verified: VerifiedFacts | None) -> dict[str, Any] | None:
+    """The verdict for JSON."""
     if verified is None:
         return None
     at = verified.first_difference

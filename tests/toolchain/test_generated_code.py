@@ -65,14 +65,15 @@ def call(command: Sequence[str], folder: Path, *, code: int = 0) -> str:
 
 
 def sources(folder: Path) -> list[str]:
-    """What the README says to compile: the library's two files and everything in runtime/."""
-    return ["net.c", "net_data.c", *sorted(f"runtime/{p.name}" for p in (folder / "runtime").glob("*.c"))]
+    """What the README says to compile: the library's four files and everything in runtime/."""
+    runtime = sorted(f"runtime/{p.name}" for p in (folder / "runtime").glob("*.c"))
+    return ["net.c", "net_data.c", "net_io.c", "net_info.c", *runtime]
 
 
 def readme_flags(folder: Path) -> list[str]:
     """The options that the README names, taken from its text, as a reader would."""
     text = " ".join((folder / "README.md").read_text("utf-8").split())
-    assert "Compile `net.c`, `net_data.c` and everything in `runtime/` as C99" in text
+    assert "Compile `net.c`, `net_data.c`, `net_io.c`, `net_info.c` and everything in `runtime/` as C99" in text
     assert "with this folder and `runtime/` on the include path" in text
     named = re.findall(r"`(-[^`]+)`", text)
     assert "-ffunction-sections" in named and "-Wl,--gc-sections" in named
@@ -119,9 +120,10 @@ def test_pedantic_compilers_have_nothing_to_say(everything: Path, tmp_path: Path
 
 @needs_host
 def test_every_header_stands_alone_in_c_and_in_cpp(everything: Path, tmp_path: Path) -> None:
-    for header in ["net.h", "net_data.h", *sorted(p.name for p in (everything / "runtime").glob("td_*.h"))]:
+    own = ["net.h", "net_io.h", "net_info.h"]
+    for header in [*own, "net_data.h", *sorted(p.name for p in (everything / "runtime").glob("td_*.h"))]:
         for compiler, standard, name in (("gcc", "-std=c99", "x.c"), ("g++", "-std=c++11", "x.cpp")):
-            if compiler == "g++" and not (firmware_dir() / "include" / header).is_file() and header != "net.h":
+            if compiler == "g++" and not (firmware_dir() / "include" / header).is_file() and header not in own:
                 continue  # the kernels' own headers and the table of constants are for C alone
             (tmp_path / name).write_text(f'#include "{header}"\n#include "{header}"\n')
             command = [compiler, standard, *STRICT, "-Wno-unused-function", f"-I{everything}", "-c", name, "-o", "x.o"]

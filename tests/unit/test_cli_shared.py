@@ -116,7 +116,7 @@ def test_a_folder_with_two_libraries(run: Run, stateful: str, tmp_path: Path) ->
     built = found["build"]
     assert built["names"] == ["ad", "keeper", "keeper_2"]
     assert {p.name for p in to.glob("*.h")} == {
-        *(f"{n}{end}.h" for n in built["names"] for end in ("", "_data")),
+        *(f"{n}{end}.h" for n in built["names"] for end in ("", "_data", "_io", "_info")),
         "models_arena.h",
     }
     assert [p.name for p in to.iterdir() if p.is_dir()].count("runtime") == 1

@@ -11,6 +11,7 @@ import click
 from tinydeploy.cli.common import (
     board_option,
     emit,
+    extras_options,
     format_option,
     models_argument,
     plan_options,
@@ -34,6 +35,7 @@ from tinydeploy.cli.common import (
     metavar="NAME",
     help="Prefix of everything in C. Default: from the model's name. With several models once for each.",
 )
+@extras_options
 @plan_options
 @format_option
 def command(
@@ -42,6 +44,7 @@ def command(
     output: Path,
     toolchain: str | None,
     names: tuple[str, ...],
+    told: Mapping[str, Any],
     planning: Mapping[str, Any],
     format_: str,
 ) -> None:
@@ -54,11 +57,11 @@ def command(
       tinydeploy build kws.tflite --board stm32f746 -o kws_lib
     """
     if len(models) > 1:
-        _build_together(models, board, output, toolchain, names, planning, format_)
+        _build_together(models, board, output, toolchain, names, told, planning, format_)
         return
     from tinydeploy import pipeline
     from tinydeploy.boards import find_board
-    from tinydeploy.cli.planning import plan_choices, require_fit
+    from tinydeploy.cli.planning import extras_choices, plan_choices, require_fit
     from tinydeploy.errors import UsageError
     from tinydeploy.report.builds import BuildFacts, build_document
 
@@ -66,6 +69,7 @@ def command(
         raise UsageError(f"{len(names)} names for one model", hint="--name once for each model, in order")
     (name,) = names or (None,)
     options = plan_choices(planning)
+    (extras,) = extras_choices(told, 1)
     with progress() as stage:
         stage("reading the model")
         read = pipeline.load(models[0])
@@ -76,7 +80,7 @@ def command(
             pipeline.generate_library(planned)  # a network, which has no weights: it refuses
         require_fit(planned, hint="`tinydeploy plan` names the tensors to blame")
         stage("compiling")
-        built = pipeline.build_image(planned, output, toolchain=toolchain, name=name, markers=False)
+        built = pipeline.build_image(planned, output, toolchain=toolchain, name=name, markers=False, extras=extras)
     image = built.image
     facts = BuildFacts(
         name=built.tree.name,
@@ -89,7 +93,7 @@ def command(
         static_bytes=image.static_bytes,
         symbols={s.name: s.bytes for s in image.symbols if s.kind in ("code", "rodata", "data")},
     )
-    chosen = {"board": board, "name": name, "toolchain": toolchain, **pipeline.describe(options)}
+    chosen = {"board": board, "name": name, "toolchain": toolchain, **told, **pipeline.describe(options)}
     emit(build_document(planned, facts, provenance(chosen, {"toolchain": image.toolchain})), format_)
 
 
@@ -99,16 +103,18 @@ def _build_together(
     output: Path,
     toolchain: str | None,
     names: tuple[str, ...],
+    told: Mapping[str, Any],
     planning: Mapping[str, Any],
     format_: str,
 ) -> None:
     from tinydeploy import pipeline
     from tinydeploy.boards import find_board
-    from tinydeploy.cli.planning import plan_choices, require_fit_together
+    from tinydeploy.cli.planning import extras_choices, plan_choices, require_fit_together
     from tinydeploy.pipeline import shared
     from tinydeploy.report.shared import BuiltFacts, shared_build_document
 
     options = plan_choices(planning)
+    extras = extras_choices(told, len(models))
     with progress() as stage:
         stage("reading the models")
         read = [pipeline.load(model) for model in models]
@@ -119,7 +125,7 @@ def _build_together(
             shared.generate_together(planned)  # a network, which has no weights: it refuses
         require_fit_together(planned, hint="`tinydeploy plan` says which of them decides")
         stage("compiling")
-        built = shared.build_together(planned, output, toolchain=toolchain)
+        built = shared.build_together(planned, output, toolchain=toolchain, extras=extras)
     image = built.image
     facts = BuiltFacts(
         folder=str(output),
@@ -130,5 +136,5 @@ def _build_together(
         code_bytes=built.code_bytes,
         static_bytes=image.static_bytes,
     )
-    chosen = {"board": board, "name": names, "toolchain": toolchain, **pipeline.describe(options)}
+    chosen = {"board": board, "name": names, "toolchain": toolchain, **told, **pipeline.describe(options)}
     emit(shared_build_document(planned, facts, provenance(chosen, {"toolchain": image.toolchain})), format_)

@@ -86,14 +86,19 @@ def board_option(function: F) -> F:
 
 def plan_options(function: F) -> F:
     """The options that shape a plan. The command gets them together, as `planning`; see planning.py."""
+    return _io_option(shape_options(function))
+
+
+def shape_options(function: F) -> F:
+    """The same but for --io."""
 
     @functools.wraps(function)
     def command(*args: Any, **kwargs: Any) -> Any:
-        planning = {name: kwargs.pop(name) for name in PLANNING}
+        planning = {name: kwargs.pop(name) for name in PLANNING if name in kwargs}
         return function(*args, planning=planning, **kwargs)
 
     wrapped = cast(F, command)
-    for option in _PLAN_OPTIONS:
+    for option in _SHAPE_OPTIONS:
         wrapped = option(wrapped)
     return wrapped
 
@@ -111,7 +116,14 @@ PLANNING = (
     "reserve",
     "regions",
 )
-_PLAN_OPTIONS = (
+_io_option = click.option(
+    "--io",
+    type=click.Choice(["model", "int8"]),
+    default="model",
+    show_default=True,
+    help="int8: leave out the conversions at the ends, so that the application gives and gets int8.",
+)
+_SHAPE_OPTIONS = (
     click.option(
         "--regions",
         metavar="NAMES",
@@ -160,13 +172,6 @@ _PLAN_OPTIONS = (
         help="An intermediate tensor, by name or number, that stays readable after the run. Repeatable.",
     ),
     click.option(
-        "--io",
-        type=click.Choice(["model", "int8"]),
-        default="model",
-        show_default=True,
-        help="int8: leave out the conversions at the ends, so that the application gives and gets int8.",
-    ),
-    click.option(
         "--feed-rows",
         is_flag=True,
         help="The application hands the inputs over row by row; they never lie in the arena as a whole.",
@@ -190,6 +195,39 @@ def toolchain_option(function: F) -> F:
         default=None,
         help="arm-none-eabi-gcc, or Zig's compiler from the ziglang wheel. Default: gcc if it is on PATH, else zig.",
     )(function)
+
+
+def extras_options(function: F) -> F:
+    """The options --labels and --pixels. The command gets them together, as `told`; see planning.py."""
+
+    @functools.wraps(function)
+    def command(*args: Any, **kwargs: Any) -> Any:
+        told = {name: kwargs.pop(name) for name in ("labels", "pixels")}
+        return function(*args, told=told, **kwargs)
+
+    wrapped = cast(F, command)
+    for option in _EXTRAS_OPTIONS:
+        wrapped = option(wrapped)
+    return wrapped
+
+
+_EXTRAS_OPTIONS = (
+    click.option(
+        "--pixels",
+        multiple=True,
+        metavar="LOW..HIGH",
+        help="What pixels of 0 and 255 become for the model, such as 0..1 or -1..1: the library gets functions that "
+        "take them. With several models once for each, - for none.",
+    ),
+    click.option(
+        "--labels",
+        multiple=True,
+        type=click.Path(),
+        metavar="FILE",
+        help="The names of the model's classes, one a line: the library can tell them. With several models once for "
+        "each, - for none.",
+    ),
+)
 
 
 def format_option(function: F) -> F:

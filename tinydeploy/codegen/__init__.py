@@ -5,6 +5,7 @@ prints on a board's UART.
 """
 
 from tinydeploy.codegen.board_example import DONE_LINE, board_example
+from tinydeploy.codegen.extras import Extras, Identity
 from tinydeploy.codegen.generate import generate, pieces
 from tinydeploy.codegen.names import c_identifier, comment_text
 from tinydeploy.codegen.program import Program, emit, executed, marker_of
@@ -13,6 +14,8 @@ from tinydeploy.codegen.tree import SourceTree
 
 __all__ = [
     "DONE_LINE",
+    "Extras",
+    "Identity",
     "Program",
     "SourceTree",
     "board_example",

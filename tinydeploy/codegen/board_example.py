@@ -8,9 +8,10 @@ from math import prod
 
 from tinydeploy import __version__
 from tinydeploy.boards import Board
-from tinydeploy.codegen.generate import pieces, templates
+from tinydeploy.codegen.generate import pieces
 from tinydeploy.codegen.literals import c_lines
 from tinydeploy.codegen.names import comment_text
+from tinydeploy.codegen.render import templates
 from tinydeploy.codegen.tree import SourceTree
 from tinydeploy.errors import UsageError
 from tinydeploy.ir import DType, Model, Tensor

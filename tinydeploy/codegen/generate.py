@@ -6,12 +6,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from math import prod
-from typing import TYPE_CHECKING
 
 from tinydeploy import __version__
+from tinydeploy.codegen.extras import NO_EXTRAS, Extras
+from tinydeploy.codegen.info import info_files
+from tinydeploy.codegen.io import ends_of, io_files
 from tinydeploy.codegen.literals import c_float, c_lines
 from tinydeploy.codegen.names import comment_text
 from tinydeploy.codegen.program import Program
+from tinydeploy.codegen.render import templates
 from tinydeploy.codegen.support import PORT_CTYPES
 from tinydeploy.codegen.tree import SourceTree
 from tinydeploy.errors import PlanInvalidError
@@ -19,9 +22,6 @@ from tinydeploy.ir import DType, Model, Tensor
 from tinydeploy.operators.base import rows_of
 from tinydeploy.plan.types import Plan
 from tinydeploy.resources import firmware_dir
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 RUNTIME_VERSION = 2  # TD_RUNTIME_VERSION in firmware/include/td_runtime.h; a test holds the two together
 
@@ -73,9 +73,13 @@ def pieces(plan: Plan) -> tuple[Piece, ...]:
     )
 
 
-def generate(model: Model, plan: Plan, program: Program) -> SourceTree:
-    """The library's sources, from what `emit` made of the same model and plan."""
+def generate(model: Model, plan: Plan, program: Program, extras: Extras = NO_EXTRAS) -> SourceTree:
+    """The library's sources, from what `emit` made of the same model and plan.
+
+    Raises UsageError for labels that are not as many as any output has classes.
+    """
     prefix, pool = program.name, program.pool
+    ends = ends_of(model, extras)
     arena_symbol = "_".join([prefix, "arena", *(piece.name for piece in pieces(plan)[:1])])
     context = {
         "version": __version__,
@@ -92,6 +96,8 @@ def generate(model: Model, plan: Plan, program: Program) -> SourceTree:
         "outputs": _ports(model, plan, model.outputs),
         "kept": _ports(model, plan, plan.kept),
         "feeds": bool(plan.fed),
+        "given": ends.inputs,
+        "got": ends.outputs,
         "program": program,
         "row_tables": [(name, c_lines(table)) for name, table in program.row_tables.items()],
         "loops": [(loop, c_lines(loop.table)) for loop in program.loops],
@@ -104,6 +110,10 @@ def generate(model: Model, plan: Plan, program: Program) -> SourceTree:
         "constants": pool.constants,
         "constant_bytes": sum(pool.bytes_by_role().values()),
     }
+    helpers = {
+        **io_files(model, prefix, extras),
+        **info_files(model, plan, program, extras.identity, runtime_version=RUNTIME_VERSION),
+    }
     env = templates()
     runtime = {f"runtime/{k}": v for k, v in runtime_files().items()}
     files = {
@@ -113,12 +123,19 @@ def generate(model: Model, plan: Plan, program: Program) -> SourceTree:
         f"{prefix}_data.c": env.get_template("data.c.j2").render(context),
         "example/main.c": env.get_template("main.c.j2").render(context),
         "README.md": env.get_template("README.md.j2").render(context),
+        **helpers,
         **runtime,
     }
     return SourceTree(
         name=prefix,
         files=files,
-        sources=(f"{prefix}.c", f"{prefix}_data.c", *(f for f in runtime if f.endswith(".c"))),
+        sources=(
+            f"{prefix}.c",
+            f"{prefix}_data.c",
+            f"{prefix}_io.c",
+            f"{prefix}_info.c",
+            *(f for f in runtime if f.endswith(".c")),
+        ),
         example=("example/main.c",),
         constant_bytes=pool.bytes_by_role(),
         constant_prefix=f"{prefix}_k",
@@ -161,18 +178,3 @@ def runtime_files() -> Mapping[str, str]:
     folders = (firmware_dir() / "include", firmware_dir() / "kernels")
     found = [p for folder in folders for p in sorted(folder.iterdir()) if p.suffix in (".c", ".h")]
     return {p.name: p.read_text("utf-8") for p in found}
-
-
-@cache
-def templates() -> Environment:
-    """The templates of all generated files."""
-    import jinja2  # here: planning does not need it
-
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("tinydeploy.codegen", "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # C, not HTML: everything from a model went through names.py
-    )

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinydeploy import __version__
-from tinydeploy.codegen.generate import generate, runtime_files, templates
+from tinydeploy.codegen.extras import NO_EXTRAS, Extras
+from tinydeploy.codegen.generate import generate, runtime_files
 from tinydeploy.codegen.names import c_identifier, comment_text, require_identifier
 from tinydeploy.codegen.program import Program
+from tinydeploy.codegen.render import templates
 from tinydeploy.codegen.tree import SourceTree
 from tinydeploy.errors import UsageError
 from tinydeploy.files import write_files
@@ -83,13 +85,18 @@ def library_names(models: Sequence[Model], given: Sequence[str] = ()) -> tuple[s
 
 def _files_of(name: str) -> frozenset[str]:
     """Without endings."""
-    return frozenset({name, f"{name}_data"})
+    return frozenset({name, f"{name}_data", f"{name}_io", f"{name}_info"})
 
 
-def bundle(arena: SharedArena, programs: Sequence[Program]) -> Bundle:
-    """The libraries' sources, from what `emit` made of each tenant's model and plan, in their order."""
+def bundle(arena: SharedArena, programs: Sequence[Program], extras: Sequence[Extras] = ()) -> Bundle:
+    """The libraries' sources, from what `emit` made of each tenant's model and plan, in their order; `extras` are one
+    for each of them, or none at all. Raises what `generate` raises."""
     members = list(zip(arena.tenants, programs, strict=True))
-    libraries = tuple(generate(tenant.model, tenant.plan, program) for tenant, program in members)
+    told = extras or [NO_EXTRAS] * len(members)
+    libraries = tuple(
+        generate(tenant.model, tenant.plan, program, each)
+        for (tenant, program), each in zip(members, told, strict=True)
+    )
     context = {
         "version": __version__,
         "name": NAME,

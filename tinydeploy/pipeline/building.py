@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinydeploy.codegen import Program, SourceTree, emit, generate, pieces
+from tinydeploy.codegen import Extras, Program, SourceTree, emit, generate, pieces
+from tinydeploy.codegen.extras import NO_EXTRAS
 from tinydeploy.errors import GateError, UnsupportedModelError
 from tinydeploy.pipeline.planning import has_weights
 from tinydeploy.report.plans import Planned
@@ -37,9 +38,18 @@ class Built:
         return self.image.flash_bytes - self.constant_bytes
 
 
-def generate_library(planned: Planned, name: str | None = None) -> SourceTree:
-    """The C library's sources. Raises `UnsupportedModelError` for a network without weights."""
-    return generate(planned.model, planned.plan, emit_library(planned, name))
+def generate_library(planned: Planned, name: str | None = None, extras: Extras = NO_EXTRAS) -> SourceTree:
+    """The C library's sources.
+
+    Raises `UnsupportedModelError` for a network without weights, `UsageError` for labels that are not as many as any
+    output has classes.
+    """
+    return generate(planned.model, planned.plan, emit_library(planned, name), on_board(extras, planned))
+
+
+def on_board(extras: Extras, planned: Planned) -> Extras:
+    """The same, which know the board that was planned for."""
+    return replace(extras, identity=replace(extras.identity, board=planned.board.id))
 
 
 def emit_library(planned: Planned, name: str | None = None) -> Program:
@@ -61,18 +71,20 @@ def build_image(
     name: str | None = None,
     markers: bool = True,
     tree: SourceTree | None = None,
+    extras: Extras = NO_EXTRAS,
 ) -> Built:
     """Write the library into `folder` and compile it with its example.
 
     `markers`: each step announces itself at `MARKER_ADDRESS`, which `run_model` counts by; not for an image that goes
-    to a part, since an M0 or M0+ has nothing at that address. `tree`: the library with another example.
+    to a part, since an M0 or M0+ has nothing at that address. `tree`: the library with another example. `extras`: what
+    the library is told, without a tree.
     Raises `GateError` when it does not fit (by the plan, or by the linker's word), `MissingToolError` without a
-    compiler.
+    compiler, and what `generate_library` raises.
     """
     from tinydeploy.toolchain import find_toolchain
 
     compiler = find_toolchain(toolchain)
-    tree = tree or generate_library(planned, name)
+    tree = tree or generate_library(planned, name, extras)
     if not planned.fit.fits:
         raise GateError(f"{planned.model.name} does not fit {planned.board.id}: {planned.fit.why_not()}")
     tree.write(folder)

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinydeploy.boards import Board
-from tinydeploy.codegen import SourceTree, emit
+from tinydeploy.codegen import Extras, SourceTree, emit
 from tinydeploy.codegen.code_size import estimate_code_bytes
+from tinydeploy.codegen.extras import NO_EXTRAS
 from tinydeploy.codegen.shared import Bundle, bundle, library_names
 from tinydeploy.errors import GateError, UsageError
 from tinydeploy.ir import Model
 from tinydeploy.operators.base import printable
-from tinydeploy.pipeline.building import emit_library
+from tinydeploy.pipeline.building import emit_library, on_board
 from tinydeploy.pipeline.options import PlanOptions
 from tinydeploy.pipeline.planning import (
     STATIC_BYTES,
@@ -137,21 +138,24 @@ class BuiltTogether:
         return self.image.flash_bytes - self.constant_bytes
 
 
-def generate_together(planned: PlannedTogether) -> Bundle:
-    """The sources of all libraries. Raises `UnsupportedModelError` for a network without weights."""
+def generate_together(planned: PlannedTogether, extras: Sequence[Extras] = ()) -> Bundle:
+    """The sources of all libraries; `extras` are one for each, or none at all. Raises what `generate_library` does."""
     programs = [emit_library(member, name) for member, name in zip(planned.members, planned.names, strict=True)]
-    return bundle(planned.arena, programs)
+    told = extras or [NO_EXTRAS] * len(programs)
+    return bundle(planned.arena, programs, [on_board(e, m) for e, m in zip(told, planned.members, strict=True)])
 
 
-def build_together(planned: PlannedTogether, folder: Path, *, toolchain: str | None = None) -> BuiltTogether:
-    """Write the libraries into `folder` and compile them with their example.
+def build_together(
+    planned: PlannedTogether, folder: Path, *, toolchain: str | None = None, extras: Sequence[Extras] = ()
+) -> BuiltTogether:
+    """Write the libraries into `folder` and compile them with their example; `extras` as in `generate_together`.
 
     Raises `GateError` when they do not fit, `MissingToolError` without a compiler.
     """
     from tinydeploy.toolchain import find_toolchain
 
     compiler = find_toolchain(toolchain)
-    made = generate_together(planned)
+    made = generate_together(planned, extras)
     if planned.why_not():
         raise GateError(f"{', '.join(planned.names)} do not fit {planned.board.id}: {planned.why_not()}")
     made.write(folder)

@@ -120,7 +120,8 @@ def _folder(path: Path, where: str, wanted: Sequence[InputSpec], pixels: Pixels 
     if files:
         return _data(where, wanted, {only.name: (read_npy(file) for file in files)}, None, pixels, ())
     if images:
-        return Data({only.name: image_column(path, images, only, pixels)})
+        column = image_column(path, images, only, pixels)
+        return Data({only.name: column}, notes=column.notes)
     raise UsageError(f"{where} holds neither .npy files nor images", hint=f"give {FORMS}")
 
 

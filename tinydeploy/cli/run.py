@@ -20,6 +20,7 @@ from tinydeploy.cli.common import (
     toolchain_option,
 )
 from tinydeploy.cli.emulators import emulator_options, make_emulator
+from tinydeploy.cli.runtimes import TflmChoice, raise_on_tflm_difference, run_on_tflm, runtime_options
 from tinydeploy.cli.watching import (
     announce,
     check_trace,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 @click.option("--no-verify", "verify", flag_value=False, default=True, help="Do not compare with the reference.")
 @click.option("--layers", is_flag=True, help="Compare every layer's output, not only the model's.")
 @toolchain_option
+@runtime_options
 @plan_options
 @click.option("--output", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Write outputs as .npy.")
 @emulator_options
@@ -81,6 +83,7 @@ def command(
     verify: bool,
     layers: bool,
     toolchain: str | None,
+    tflm: TflmChoice | None,
     planning: Mapping[str, Any],
     output: Path | None,
     choice: EmulatorChoice,
@@ -102,11 +105,15 @@ def command(
         raise click.MissingParameter(ctx=ctx, param=next(p for p in ctx.command.params if p.name == "model"))
     _check_options(ctx, inputs, verify, layers)
     check_trace(trace)
+    if tflm is not None:
+        _check_runtime(tflm, trace, gdb)
     from tinydeploy import pipeline
     from tinydeploy.boards import find_board
     from tinydeploy.cli.planning import plan_choices, require_fit
     from tinydeploy.errors import UsageError
+    from tinydeploy.pipeline.tflm_figures import tflm_facts
     from tinydeploy.report.runs import run_document
+    from tinydeploy.report.runtimes import with_tflm
     from tinydeploy.resources import firmware_dir
     from tinydeploy.transform import original_inputs, original_outputs
     from tinydeploy.verify import compare, load_inputs, raise_on_difference, random_inputs
@@ -141,6 +148,20 @@ def command(
         runs, why_not = _wait(answers, layers)
         answered = [original_outputs(read, planned.model, sample) for sample in ran.outputs]
         verification = compare(read, answered, runs) if runs else None
+        beside = None
+        if tflm is not None and path is not None:
+            stage("running on TensorFlow Lite Micro")
+            beside = run_on_tflm(
+                tflm,
+                read,
+                path.read_bytes(),
+                using.fitted(planned),
+                using.emulator,
+                asked,
+                Path(folder) / "tflm",
+                toolchain=toolchain,
+                stack_bytes=options.stack_bytes,
+            )
     files = _write_outputs(output, planned.model, ran) if output is not None else ()
     tools = {"toolchain": built.image.toolchain, "emulator": using.version}
     tools |= {run.name: run.version for run in runs}
@@ -151,23 +172,32 @@ def command(
         "samples": None if inputs else samples,
         "layers": layers,
         "toolchain": toolchain,
+        "runtime": "tflm" if tflm is not None else None,
+        "kernels": tflm.kernels if tflm is not None else None,
         **pipeline.describe(options),
     }
     told = provenance(chosen, tools)
     whence = "given: " + ", ".join(inputs) if inputs else f"random, seed {seed}"
+    run = pipeline.run_facts(ran, whence)
     document = run_document(
         planned,
-        pipeline.run_facts(ran, whence),
+        run,
         _output_facts(planned.model, ran, files),
         _verified(verification),
         told,
         not_verified=why_not,
     )
+    other = compare(read, beside.outputs, runs) if beside is not None and runs else None
+    if beside is not None:
+        facts = tflm_facts(beside, ran, _verified(other), whence=whence, not_verified=why_not)
+        document = with_tflm(document, run, planned.plan.arena_bytes, facts)
     emit(document, format_)
     if trace is not None:
         save_trace(trace, pipeline.timeline_of_run(ran, trace_facts(told, model=planned.model.sha256)))
     if verification is not None:
         raise_on_difference(read, verification)
+    if other is not None:
+        raise_on_tflm_difference(read, other)
 
 
 _OF_FIRMWARE = frozenset(["elf", "board", "emulator", "renode", "repl", "trace", "gdb", "format_"])
@@ -199,6 +229,14 @@ def _check_options(ctx: click.Context, inputs: tuple[str, ...], verify: bool, la
             raise click.UsageError(f"--{name} is for made-up inputs, and --input gives them.", ctx)
     if layers and not verify:
         raise click.UsageError("--layers is for the comparison that --no-verify skips.", ctx)
+
+
+def _check_runtime(tflm: TflmChoice, trace: Path | None, gdb: int | None) -> None:
+    """Look at the library before any work."""
+    for given, option in ((trace, "--trace"), (gdb, "--gdb")):
+        if given is not None:
+            raise click.UsageError(f"{option} is for one runtime, and --runtime tflm runs two.")
+    tflm.library()
 
 
 def _ask_references(

@@ -38,8 +38,14 @@ class TflmBuilt:
     """The files of an export, compiled with a user's TFLM into an image for `board`."""
 
     planned: PlannedForTflm
+    library: CxxLibrary
     board: Board
     image: Image
+
+    @property
+    def results_bytes(self) -> int:
+        """Static data that is only there for the results to be read from."""
+        return sum(tensor.bytes for tensor in map(self.planned.model.tensor, self.planned.model.outputs))
 
     @property
     def model_bytes(self) -> int:
@@ -107,12 +113,13 @@ def build_tflm(
     board: Board,
     folder: Path,
     *,
+    memory: Board | None = None,
     toolchain: str | None = None,
     stack_bytes: int | None = None,
 ) -> TflmBuilt:
     """Write what an export would have into `folder`, and link it with the library and a small program.
 
-    `board` without what is reserved of it. Raises `UsageError` for a library that does not fit, `DoesNotLinkError` for
+    `memory`: the board without what is reserved of it. Raises `UsageError` for a library that does not fit, `DoesNotLinkError` for
     an image that is too large, and `MissingToolError` without a compiler that can link C++.
     """
     from tinydeploy.toolchain import find_toolchain
@@ -124,7 +131,7 @@ def build_tflm(
         image = find_toolchain(toolchain).build(
             [folder / name for name in (*sources_of(_PREFIX), f"{_PREFIX}_main.cc")],
             [folder],
-            board,
+            memory or board,
             folder / "build",
             name=_PREFIX,
             defines={
@@ -136,7 +143,7 @@ def build_tflm(
         )
     except BuildError as refused:
         raise explain(refused, board) from refused
-    return TflmBuilt(planned, board, image)
+    return TflmBuilt(planned, library, board, image)
 
 
 def run_tflm(built: TflmBuilt, emulator: Emulator, samples: Sequence[Sample]) -> TflmRan:

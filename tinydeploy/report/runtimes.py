@@ -29,13 +29,14 @@ class BesideLayer:
 class TflmFacts:
     """What the run on TFLM showed. `run` has `layers` by place in the file; its arena's watermark is what was touched.
 
-    `library`: its file's name. `kernels`: those that the arena was computed for. `arena_bytes`: what it was given, and
+    `library`: its file's name, with its hash. `kernels`: those that the arena was computed for. `arena_bytes`: what it was given, and
     `predicted_bytes` what it was to use of it; `used_bytes`: what it says that it used. `setup_instructions`: from reset
     to the first inference. `interpreter_instructions`: the part of an inference that is no kernel's.
     """
 
     run: RunFacts
     library: str
+    library_sha256: str
     kernels: str
     arena_bytes: int
     predicted_bytes: int
@@ -123,14 +124,22 @@ def _named(runtime: str, line: Block) -> Block:
 def _arena_lines(tflm: TflmFacts) -> Iterable[Line]:
     used, predicted = tflm.used_bytes, tflm.predicted_bytes
     if used == predicted:
-        yield Line(f"TFLM uses {number(used)} B of its arena (emulated), as computed for {tflm.kernels} kernels", "good")
+        yield Line(
+            f"TFLM uses {number(used)} B of its arena (emulated), as computed for {tflm.kernels} kernels", "good"
+        )
     else:
         words = f"TFLM uses {number(used)} B of its arena (emulated), and {number(predicted)} were computed"
         yield Line(f"{words} for {tflm.kernels} kernels of tflite-micro as it is known here", "bad")
 
 
 def _table(rows: Iterable[_Row]) -> Table:
-    columns = (Column(""), Column("tinydeploy", True), Column("TFLM", True), Column("TFLM / ours", True), Column("kind"))
+    columns = (
+        Column(""),
+        Column("tinydeploy", True),
+        Column("TFLM", True),
+        Column("TFLM / ours", True),
+        Column("kind"),
+    )
     cells = tuple((row.title, _cell(row.ours), _cell(row.tflm), _ratio(row.ratio), row.kind) for row in rows)
     return Table("", columns, cells)
 
@@ -175,7 +184,7 @@ def _data(rows: Iterable[_Row], tflm: TflmFacts) -> dict[str, Any]:
     return {
         **found,
         "cycles": cycles_data(other.cycles, other.cycles_kind),
-        "library": tflm.library,
+        "library": {"name": tflm.library, "sha256": tflm.library_sha256},
         "kernels": tflm.kernels,
         "arena": {
             "bytes": tflm.arena_bytes,

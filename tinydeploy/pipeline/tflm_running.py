@@ -119,8 +119,8 @@ def build_tflm(
 ) -> TflmBuilt:
     """Write what an export would have into `folder`, and link it with the library and a small program.
 
-    `memory`: the board without what is reserved of it. Raises `UsageError` for a library that does not fit, `DoesNotLinkError` for
-    an image that is too large, and `MissingToolError` without a compiler that can link C++.
+    `memory`: the board without what is reserved of it. Raises `UsageError` for a library that does not fit,
+    `DoesNotLinkError` for an image that is too large, and `MissingToolError` without a compiler that can link C++.
     """
     from tinydeploy.toolchain import find_toolchain
 

@@ -29,9 +29,10 @@ class BesideLayer:
 class TflmFacts:
     """What the run on TFLM showed. `run` has `layers` by place in the file; its arena's watermark is what was touched.
 
-    `library`: its file's name, with its hash. `kernels`: those that the arena was computed for. `arena_bytes`: what it was given, and
-    `predicted_bytes` what it was to use of it; `used_bytes`: what it says that it used. `setup_instructions`: from reset
-    to the first inference. `interpreter_instructions`: the part of an inference that is no kernel's.
+    `library`: its file's name, with its hash. `kernels`: those that the arena was computed for. `arena_bytes`: what it
+    was given, and `predicted_bytes` what it was to use of it; `used_bytes`: what it says that it used.
+    `setup_instructions`: from reset to the first inference. `interpreter_instructions`: the part of an inference that
+    is no kernel's.
     """
 
     run: RunFacts
@@ -175,7 +176,7 @@ def _cell(value: int | None) -> str:
 
 
 def _ratio(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
+    return "" if value is None else f"{value:,.2f}"
 
 
 def _data(rows: Iterable[_Row], tflm: TflmFacts) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tinydeploy.convert.types import Array
-from tinydeploy.errors import MissingToolError
+from tinydeploy.errors import MissingToolError, UnsupportedModelError
+from tinydeploy.operators.base import printable
 
 INSTALL_HINT = "pip install 'tinydeploy[export]'"
 _LEAST_ARENA_BYTES = 1 << 20
@@ -22,8 +23,8 @@ def litert(
 ) -> Iterator[dict[int, Array]]:
     """For each sample the `tensors` by index, from LiteRT's reference kernels; `inner`: not only outputs are asked for.
 
-    Every sample starts from a fresh state. Raises `MissingToolError`, and `RuntimeError` or `ValueError` for a model
-    that LiteRT refuses.
+    Every sample starts from a fresh state. Raises `MissingToolError`, and `UnsupportedModelError` for a model that
+    LiteRT refuses.
     """
     try:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -31,19 +32,23 @@ def litert(
         raise MissingToolError(
             "the loss of a conversion is told by the package ai-edge-litert, which is not installed", hint=INSTALL_HINT
         ) from error
-    interpreter = Interpreter(
-        model_content=data,
-        num_threads=1,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
-        experimental_preserve_all_tensors=inner,
-    )
-    interpreter.allocate_tensors()
-    for sample in samples:
-        interpreter.reset_all_variables()
-        for index, array in sample.items():
-            interpreter.set_tensor(index, array)
-        interpreter.invoke()
-        yield {index: interpreter.get_tensor(index) for index in tensors}
+    try:
+        interpreter = Interpreter(
+            model_content=data,
+            num_threads=1,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+            experimental_preserve_all_tensors=inner,
+        )
+        interpreter.allocate_tensors()
+        for sample in samples:
+            interpreter.reset_all_variables()
+            for index, array in sample.items():
+                interpreter.set_tensor(index, array)
+            interpreter.invoke()
+            yield {index: interpreter.get_tensor(index) for index in tensors}
+    except (RuntimeError, ValueError) as error:
+        words = " ".join(str(error).split())
+        raise UnsupportedModelError(f"ai-edge-litert cannot run this model: {printable(words, 400)}") from error
 
 
 def int8_outputs(

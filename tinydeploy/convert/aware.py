@@ -27,10 +27,12 @@ _FAKE_QUANT = ("FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel", "
 
 @dataclass(frozen=True)
 class Aware:
-    """The int8 file of a network trained so; `calibrated` are the layers whose ranges the samples had to give."""
+    """The int8 file of a network trained so; `calibrated` are the layers whose ranges the samples had to give; `notes`
+    say for the user where ranges come from."""
 
     data: bytes
     calibrated: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def has_trained_ranges(network: Network) -> bool:
@@ -79,7 +81,12 @@ def quantize_aware(network: Network, samples: Sequence[Mapping[str, Array]] | No
         )
     data = _convert(network, samples or [_nothing(network.inputs)], options)
     require_integer(parse_model(data))
-    return Aware(data, missing)
+    notes = ["the network was trained with quantization awareness: its trained ranges are used"]
+    if missing:
+        notes.append(f"training has left no ranges for {_told(missing)}: calibration gives them")
+    elif samples is None:
+        notes.append("losses by layer are not known without --calibration, which changes no trained range")
+    return Aware(data, missing, tuple(notes))
 
 
 def _without_range(network: Network, options: ConvertOptions) -> tuple[str, ...]:

@@ -107,8 +107,8 @@ def _channels_last(spec: InputSpec, was_last: bool) -> InputSpec:
 
 def _told(shown: str, spec: InputSpec) -> str:
     return (
-        f"{shown}: input '{printable(spec.name)}' is {list(_source_shape(spec))} in the file, channels first; the model "
-        f"takes {list(spec.shape)}, channels last, and so must the firmware: data in the file's order are turned here"
+        f"{shown}: input '{printable(spec.name)}' is {list(_source_shape(spec))} in the file, channels first; the "
+        f"model takes {list(spec.shape)}, channels last, and so must the firmware: data in the file's order are turned"
     )
 
 

@@ -1,4 +1,4 @@
-"""`run --runtime tflm` with a stand-in for TensorFlow Lite Micro: linked, run, counted, and every wrong library told."""
+"""`run --runtime tflm` with a stand-in for TensorFlow Lite Micro: linked, run, counted; and wrong libraries told."""
 
 from __future__ import annotations
 

@@ -225,9 +225,13 @@ CONVERT_HINT = (
     "representative_dataset, and supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]"
 )
 
+_INT16_HINT = (
+    "models with int16 activations run with TensorFlow Lite Micro: tinydeploy export --runtime tflm; the kernels here "
+    "are for int8 activations"
+)
 
-# what a model is made of that was not converted to int8 altogether: float, dynamic range, float16, int8 × int16
-_OTHER_CONVERSIONS = (DType.FLOAT32, DType.FLOAT16, DType.INT16)
+# what a model is made of that was converted otherwise: float, dynamic range, float16, and int8 × int16
+_OTHER_CONVERSIONS = {DType.FLOAT32: CONVERT_HINT, DType.FLOAT16: CONVERT_HINT, DType.INT16: _INT16_HINT}
 
 
 def rows_of(tensor: Tensor) -> tuple[int, int]:
@@ -288,5 +292,5 @@ def require_dtype(model: Model, op: Operator, tensor: Tensor, *allowed: DType) -
     """Raise unless the tensor has one of the types; what another conversion makes gets the conversion hint."""
     if tensor.dtype not in allowed:
         wanted = " or ".join(t.label for t in allowed)
-        hint = CONVERT_HINT if tensor.dtype in _OTHER_CONVERSIONS else None
+        hint = _OTHER_CONVERSIONS.get(tensor.dtype)
         raise refuse(model, op, f"is {tensor.dtype.label}, {wanted} is needed", tensor=tensor, hint=hint)

@@ -64,8 +64,8 @@ def refuse_quantized_by_keras(shown: str, model: Any) -> None:
         mode = getattr(layer, "quantization_mode", None)
         if mode:
             raise UnsupportedModelError(
-                f"{shown}: layer '{printable(layer.name)}' was quantized by Keras ({printable(str(mode))}): its weights "
-                "are rounded, its activations have no fixed ranges, and a microcontroller needs both",
+                f"{shown}: layer '{printable(layer.name)}' was quantized by Keras ({printable(str(mode))}): its "
+                "weights are rounded, its activations have no fixed ranges, and a microcontroller needs both",
                 hint="name the model as it was before model.quantize(): it is quantized here, with --calibration",
             )
 

@@ -12,7 +12,7 @@ from tinydeploy.convert.types import Pixels
 from tinydeploy.errors import UsageError
 from tinydeploy.operators.base import printable
 
-_NUMBER = r"([+-]?(?:\d{1,20}(?:\.\d{0,20})?|\.\d{1,20})(?:[eE][+-]?\d{1,3})?)"
+_NUMBER = r"([+-]?(?:\d{1,20}(?:\.\d{1,20})?|\.\d{1,20})(?:[eE][+-]?\d{1,3})?)"
 _RANGE = re.compile(rf"\s*{_NUMBER}\s*\.\.\s*{_NUMBER}\s*", re.ASCII)
 _MOST = 1e6  # more is a slip of the hand
 

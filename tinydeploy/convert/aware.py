@@ -62,25 +62,32 @@ def with_plain_floats(network: Network) -> Network:
     return replace(network, float_data=to_float_tflite(function_from_graph_def(graph, inputs, outputs)))
 
 
-def quantize_aware(network: Network, samples: Sequence[Mapping[str, Array]] | None, options: ConvertOptions) -> Aware:
-    """The int8 file of a network with trained ranges; samples as `quantize` takes them, None where none are given.
+def quantize_aware(
+    network: Network,
+    samples: Sequence[Mapping[str, Array]] | None,
+    options: ConvertOptions,
+    *,
+    name: str = "the model",
+) -> Aware:
+    """The int8 file of a network with trained ranges; samples and `name` as `quantize` takes them, None where no
+    samples are given.
 
     Raises `UsageError` when ranges are missing and there are no samples, `UnsupportedModelError` for int16 activations
     and for operators that have no integer form.
     """
     if options.activations != "int8":
         raise UnsupportedModelError(
-            "the network was trained for the ranges of int8 activations, and int16 is asked for",
+            f"{name} was trained for the ranges of int8 activations, and int16 is asked for",
             hint="leave out --activations, or export the network as it was before it was made aware of quantization",
         )
     missing = _without_range(network, options)
     if missing and samples is None:
         raise UsageError(
-            f"training has left no ranges for {_told(missing)}",
+            f"{name}: training has left no ranges for {_told(missing)}",
             hint="give --calibration: samples fill in what is missing, and the trained ranges stay",
         )
     data = _convert(network, samples or [_nothing(network.inputs)], options)
-    require_integer(parse_model(data))
+    require_integer(parse_model(data, name=name))
     notes = ["the network was trained with quantization awareness: its trained ranges are used"]
     if missing:
         notes.append(f"training has left no ranges for {_told(missing)}: calibration gives them")

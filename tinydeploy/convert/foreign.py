@@ -1,4 +1,4 @@
-"""What a file or a folder is that cannot be converted, and what its owner can do: other frameworks, weights, archives."""
+"""What a file or a folder is that cannot be converted, and what to do: other frameworks, weights, archives."""
 
 from __future__ import annotations
 

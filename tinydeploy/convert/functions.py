@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,4 +60,12 @@ def guarded(spec: str, step: Callable[[], Any]) -> Any:
 
 def _failed(spec: str, error: Exception) -> UsageError:
     words = " ".join(str(error).split())
-    return UsageError(f"{printable(spec)} failed with {type(error).__name__}: {printable(words, 300)}")
+    told = f"{printable(spec)} failed with {type(error).__name__}: {printable(words, 300)}"
+    return UsageError(told, hint=_place(error))
+
+
+def _place(error: Exception) -> str | None:
+    """The last line of the user's own code on the way to the error: what is installed is not theirs."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if f.line and not {"site-packages", "tinydeploy"} & set(Path(f.filename).parts)]
+    return f"{own[-1].filename}:{own[-1].lineno}: {printable(own[-1].line or '', 120)}" if own else None

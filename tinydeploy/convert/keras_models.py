@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tinydeploy.convert.functions import call_function
+from tinydeploy.convert.aware_keras import load_with_tfmot, made_with_tfmot, refuse_quantized_by_keras
+from tinydeploy.convert.functions import call_function, guarded
 from tinydeploy.convert.network import Network, input_specs, output_names, to_float_tflite, trace
-from tinydeploy.convert.obstacles import keras_obstacles
+from tinydeploy.convert.obstacles import keras_obstacles, layer_names
 from tinydeploy.convert.refusals import refuse
-from tinydeploy.convert.types import InputSpec, Source
+from tinydeploy.convert.types import InputSpec
 from tinydeploy.errors import ModelError, UnsupportedModelError, UsageError
 from tinydeploy.operators.base import printable
 
+_AUTOMATIC = re.compile(r"keras_tensor(_\d+)?(:0)?$")  # counts the tensors of the session
 _WEIGHTS_HINT = (
     "a file of weights has no layers: write the whole model with model.save('model.keras'), or name module:function, "
     "a function that builds the model, loads these weights and returns it"
@@ -35,6 +38,8 @@ def load_keras_file(path: Path) -> Any:
     shown = printable(str(path), 400)
     if _only_weights(path):
         raise ModelError(f"{shown}: holds a model's weights and no model", hint=_WEIGHTS_HINT)
+    if made_with_tfmot(path):
+        return load_with_tfmot(path)
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever a layer's code does
@@ -60,22 +65,24 @@ def is_keras_model(value: Any) -> bool:
     return all(hasattr(value, name) for name in ("count_params", "layers", "get_config")) and callable(value)
 
 
-def keras_network(model: Any, source: Source | None = None) -> Network:
-    """The network of a Keras model, for a batch of one.
+def keras_network(model: Any, text: str = "") -> Network:
+    """The network of a Keras model, for a batch of one. `text` is what the user calls it.
 
     Raises `UnsupportedModelError`, which names the layers, where it will not run on a microcontroller.
     """
-    shown = printable(source.text if source else str(getattr(model, "name", "model")), 400)
+    shown = printable(text or str(getattr(model, "name", "the model")), 400)
+    refuse_quantized_by_keras(shown, model)
     refuse(shown, keras_obstacles(model))
     inputs, call = _entry(shown, model)
     names = tuple(getattr(model, "output_names", None) or ())
-    function = trace(call, inputs, names)
+    function = guarded(shown, lambda: trace(call, inputs, names, _scopes(model)))
     return Network(
         inputs=inputs,
         outputs=output_names(function),
         float_data=to_float_tflite(function),
         parameters=int(model.count_params()),
         function=function,
+        layers=layer_names(model),
     )
 
 
@@ -85,17 +92,14 @@ def _entry(shown: str, model: Any) -> tuple[tuple[InputSpec, ...], Any]:
 
     tensors = getattr(model, "inputs", None)
     if tensors:
-        structure = model.input
-        names = getattr(model, "input_names", None) or [tensor.name for tensor in tensors]
+        structure = getattr(model, "input", tensors[0] if len(tensors) == 1 else list(tensors))
+        names = getattr(model, "input_names", None) or [_AUTOMATIC.sub("input", tensor.name) for tensor in tensors]
         shapes = [tuple(tensor.shape) for tensor in tensors]
         dtypes = [tf.as_dtype(tensor.dtype).name for tensor in tensors]
     else:
-        structure = _built_for(shown, model)
-        flat = tf.nest.flatten_with_joined_string_paths(_leaves(structure))
-        structure = _leaves(structure)
-        names = [path.replace("/", "_") or "input" for path, _ in flat]
-        names = [f"input_{name}" if name.isdigit() else name for name in names]
-        shapes = [leaf.shape for _, leaf in flat]
+        structure, leaves = _leaves(_built_for(shown, model))
+        names = [name for name, _ in leaves]
+        shapes = [tuple(shape) for _, shape in leaves]
         dtypes = [str(getattr(model, "input_dtype", None) or "float32")] * len(shapes)
     for name, shape in zip(names, shapes, strict=True):
         if shape and shape[0] not in (None, 1):
@@ -113,24 +117,45 @@ def _entry(shown: str, model: Any) -> tuple[tuple[InputSpec, ...], Any]:
     return specs, call
 
 
+def _scopes(model: Any) -> Callable[[str], str] | None:
+    """Makes `model_1/dense_1/MatMul` of a traced node `model/dense/MatMul` again.
+
+    Keras 3 opens the scope of each layer twice, and TensorFlow numbers the second; tf_keras does not.
+    """
+    import keras
+
+    if not isinstance(model, keras.Model):
+        return None
+    layers = {model.name, *layer_names(model)}
+
+    def plain(node: str) -> str:
+        *scopes, last = node.split("/")
+        cut = (scope.rpartition("_")[0] for scope in scopes)
+        kept = [short if short in layers else scope for short, scope in zip(cut, scopes, strict=True)]
+        return "/".join((*kept, last))
+
+    return plain
+
+
 class _Leaf:
-    """A shape within a nested structure, which would take a plain tuple for more structure."""
-
-    def __init__(self, shape: Sequence[int | None]) -> None:
-        self.shape = tuple(shape)
+    """Stands in a nested structure for a tensor, where a shape would be taken for more structure."""
 
 
-def _leaves(structure: Any) -> Any:
-    if isinstance(structure, Mapping):
-        return {name: _leaves(value) for name, value in structure.items()}
-    if any(isinstance(each, Mapping | tuple | list) for each in structure):
-        return [_leaves(each) for each in structure]
-    return _Leaf(structure)
+def _leaves(shapes: Any, name: str = "") -> tuple[Any, list[tuple[str, Sequence[int | None]]]]:
+    """The structure of nested shapes, and each with its name, in the order in which TensorFlow flattens them."""
+    if isinstance(shapes, Mapping):
+        parts = {key: _leaves(shapes[key], f"{name}{key}") for key in sorted(shapes)}
+        return {key: part for key, (part, _) in parts.items()}, [leaf for _, found in parts.values() for leaf in found]
+    if any(isinstance(each, Mapping | tuple | list) for each in shapes):
+        listed = [_leaves(each, f"{name or 'input'}_{number}") for number, each in enumerate(shapes)]
+        return [part for part, _ in listed], [leaf for _, found in listed for leaf in found]
+    return _Leaf(), [(name or "input", shapes)]
 
 
 def _built_for(shown: str, model: Any) -> Any:
     """The shapes that a subclassed model was last called with, as nested as its argument is."""
-    shapes = (getattr(model, "get_build_config", dict)() or {}).get("input_shape")
+    config: Mapping[str, Any] = (model.get_build_config() if hasattr(model, "get_build_config") else None) or {}
+    shapes = config.get("input_shape")
     if not getattr(model, "built", False) or not shapes:
         raise UnsupportedModelError(
             f"{shown}: the shape of the model's input is not known",

@@ -14,6 +14,9 @@ from typing import Any
 from tinydeploy.convert.refusals import refused_by_converter
 from tinydeploy.convert.types import InputSpec
 
+_SOURCE = re.compile(r"(\^?)([^:]*)(:\d+)?")
+"""What a node of a GraphDef reads: of a node an output, or its end (`^`)."""
+
 
 @dataclass(frozen=True)
 class Network:
@@ -22,6 +25,7 @@ class Network:
     `inputs` and `outputs` (names) are in the order of the source, and the tensors of `float_data`, the .tflite file of
     it in float, are called so. `parameters` are counted in the source. `function`: what TensorFlow makes .tflite files
     of, a concrete function without variables; None where the source was a .tflite file. `warnings` are for the user.
+    `layers`: the names of a Keras model's layers.
     """
 
     inputs: tuple[InputSpec, ...]
@@ -30,6 +34,7 @@ class Network:
     parameters: int
     function: Any | None = None
     warnings: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
 
 
 def input_specs(inputs: Iterable[tuple[str, Sequence[int], str]]) -> tuple[InputSpec, ...]:
@@ -42,11 +47,16 @@ def input_specs(inputs: Iterable[tuple[str, Sequence[int], str]]) -> tuple[Input
     return tuple(specs)
 
 
-def trace(call: Callable[..., Sequence[Any]], inputs: Sequence[InputSpec], outputs: Sequence[str]) -> Any:
+def trace(
+    call: Callable[..., Sequence[Any]],
+    inputs: Sequence[InputSpec],
+    outputs: Sequence[str],
+    plain: Callable[[str], str] | None = None,
+) -> Any:
     """A concrete function of a batch of one, without variables.
 
     `call` takes a tensor for each of `inputs` and returns the outputs in order, which get the names `outputs`; those
-    that there is no name for are called `output_0` and so on.
+    that there is no name for are called `output_0` and so on. `plain` gives a node the name that the user knows.
     """
     import tensorflow as tf
     from tensorflow.python.eager.wrap_function import function_from_graph_def
@@ -68,7 +78,10 @@ def trace(call: Callable[..., Sequence[Any]], inputs: Sequence[InputSpec], outpu
     traced = tf.function(named, input_signature=signature, autograph=False).get_concrete_function()
     frozen = convert_variables_to_constants_v2(traced, lower_control_flow=False)
     # `tf.function` wraps outputs once more, in nodes called Identity: end before these
-    return function_from_graph_def(frozen.graph.as_graph_def(), [tensor.name for tensor in frozen.inputs], results)
+    graph = frozen.graph.as_graph_def()
+    if plain is not None:
+        _rename(graph, plain)
+    return function_from_graph_def(graph, [tensor.name for tensor in frozen.inputs], results)
 
 
 def output_names(function: Any) -> tuple[str, ...]:
@@ -94,6 +107,22 @@ def to_float_tflite(function: Any) -> bytes:
     with refused_by_converter(function):
         data: bytes = converter(function).convert()
     return data
+
+
+def _rename(graph: Any, plain: Callable[[str], str]) -> None:
+    """Give the nodes of a GraphDef other names; one that is taken already leaves a node its own."""
+    taken = {node.name for node in graph.node}
+    names: dict[str, str] = {}
+    for node in graph.node:
+        name = plain(node.name)
+        if name not in taken:
+            taken.add(name)
+            names[node.name] = name
+    for node in graph.node:
+        node.name = names.get(node.name, node.name)
+        for position, source in enumerate(node.input):
+            mark, name, output = _SOURCE.fullmatch(source).groups()  # type: ignore[union-attr]
+            node.input[position] = f"{mark}{names.get(name, name)}{output or ''}"
 
 
 def _node_name(name: str, taken: Sequence[str]) -> str:

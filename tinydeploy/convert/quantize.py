@@ -25,23 +25,26 @@ _KEPT_HINT = (
 )
 
 
-def quantize(float_data: bytes, samples: Sequence[Mapping[str, Array]], options: ConvertOptions) -> bytes:
+def quantize(
+    float_data: bytes, samples: Sequence[Mapping[str, Array]], options: ConvertOptions, *, name: str = "the model"
+) -> bytes:
     """The fully quantized .tflite file of a float one; both have the same tensor names.
 
-    samples: one array of batch 1 for each input by the tensor's name. Integer inputs stay as they are; `ends` "int8"
-    with int16 activations means int16. Raises `UnsupportedModelError` with the operators that have no integer form.
+    samples: one array of batch 1 for each input by the tensor's name. `name` is the model's in errors. Integer inputs
+    stay as they are; `ends` "int8" with int16 activations means int16. Raises `UnsupportedModelError` with the
+    operators that have no integer form.
     """
     import tensorflow as tf
     from tensorflow.lite.python import convert
     from tensorflow.lite.python.optimize import calibrator
 
-    network = parse_model(float_data)
+    network = parse_model(float_data, name=name)
     order = [network.tensors[index].name for index in network.inputs]
     activations = tf.as_dtype(options.activations)
     ends = tf.float32 if options.ends == "float" else activations
 
     def given() -> Iterator[list[Any]]:
-        return ([sample[name] for name in order] for sample in samples)
+        return ([sample[each] for each in order] for sample in samples)
 
     with refused_by_converter():
         if activations == tf.int8:
@@ -59,7 +62,7 @@ def quantize(float_data: bytes, samples: Sequence[Mapping[str, Array]], options:
                 bias_type=tf.int64,
                 disable_per_channel=not options.per_channel,
             )
-    require_integer(parse_model(data))
+    require_integer(parse_model(data, name=name))
     return data
 
 
@@ -70,4 +73,7 @@ def require_integer(model: Model) -> None:
         return
     told = [f"{op} of layer '{printable(layer_of(model.output_of(op).name))}'" for op in kept[:4]]
     more = f" and {len(kept) - len(told)} more" if len(kept) > len(told) else ""
-    raise UnsupportedModelError(f"stays in floats after quantization: {', '.join(told)}{more}", hint=_KEPT_HINT)
+    raise UnsupportedModelError(
+        f"{printable(model.path or model.name)} stays in floats after quantization: {', '.join(told)}{more}",
+        hint=_KEPT_HINT,
+    )

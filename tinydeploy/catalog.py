@@ -47,11 +47,7 @@ def model_path(spec: str) -> Path | None:
 
     Raises `UsageError` as `load` does.
     """
-    try:
-        exists = spec != "" and Path(spec).exists()  # the path of nothing is the current folder
-    except (OSError, ValueError):  # far too long, or a NUL inside
-        exists = False
-    if exists:
+    if _exists(spec):
         return Path(spec)
     for listed in (_models(), entries()):  # networks are looked at only where no model is meant
         known = {entry.name: entry for entry in listed}
@@ -65,6 +61,18 @@ def model_path(spec: str) -> Path | None:
     if spec.endswith(".tflite") or "/" in spec or "\\" in spec:
         raise UsageError(f"{shown}: no such file", hint=hint)
     raise UsageError(f"there is no file and no shipped model called '{shown}'", hint=hint)
+
+
+def shipped_path(spec: str) -> Path | None:
+    """The .tflite file of the shipped model that `spec` names; None where it names a file, or no shipped model."""
+    return None if _exists(spec) else next((entry.path for entry in _models() if entry.name == spec), None)
+
+
+def _exists(spec: str) -> bool:
+    try:
+        return spec != "" and Path(spec).exists()  # the path of nothing is the current folder
+    except (OSError, ValueError):  # far too long, or a NUL inside
+        return False
 
 
 @cache

@@ -61,8 +61,9 @@ def command(
         return
     from tinydeploy import pipeline
     from tinydeploy.boards import find_board
-    from tinydeploy.cli.planning import extras_choices, plan_choices, require_fit
+    from tinydeploy.cli.planning import extras_choices, plan_choices
     from tinydeploy.errors import UsageError
+    from tinydeploy.pipeline.planning import require_fit
     from tinydeploy.report.builds import BuildFacts, build_document
 
     if len(names) > 1:
@@ -109,8 +110,9 @@ def _build_together(
 ) -> None:
     from tinydeploy import pipeline
     from tinydeploy.boards import find_board
-    from tinydeploy.cli.planning import extras_choices, plan_choices, require_fit_together
+    from tinydeploy.cli.planning import extras_choices, plan_choices
     from tinydeploy.pipeline import shared
+    from tinydeploy.pipeline.shared import require_fit_together
     from tinydeploy.report.shared import BuiltFacts, shared_build_document
 
     options = plan_choices(planning)

@@ -23,6 +23,7 @@ COMMANDS = (
     "cost",
     "build",
     "run",
+    "export",
     "diff",
     "check",
     "sweep",

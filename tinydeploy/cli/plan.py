@@ -53,7 +53,8 @@ def command(
         return
     from tinydeploy import pipeline
     from tinydeploy.boards import find_board
-    from tinydeploy.cli.planning import plan_choices, require_fit
+    from tinydeploy.cli.planning import plan_choices
+    from tinydeploy.pipeline.planning import require_fit
     from tinydeploy.report.plans import plan_document
 
     if draw is not None:
@@ -80,9 +81,10 @@ def _plan_together(
 ) -> None:
     from tinydeploy import pipeline
     from tinydeploy.boards import find_board
-    from tinydeploy.cli.planning import plan_choices, require_fit_together
+    from tinydeploy.cli.planning import plan_choices
     from tinydeploy.errors import UsageError
     from tinydeploy.pipeline import shared
+    from tinydeploy.pipeline.shared import require_fit_together
     from tinydeploy.report.shared import shared_plan_document
 
     if drawn:

@@ -68,8 +68,9 @@ def export(
     """
     from tinydeploy import pipeline
     from tinydeploy.boards import find_board
-    from tinydeploy.cli.planning import plan_choices, require_fit
+    from tinydeploy.cli.planning import plan_choices
     from tinydeploy.errors import UsageError
+    from tinydeploy.pipeline.planning import require_fit
     from tinydeploy.pipeline.renode_project import export_project
     from tinydeploy.report.renode_projects import RenodeFacts, renode_export_document
     from tinydeploy.verify import load_inputs, random_inputs

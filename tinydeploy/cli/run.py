@@ -109,8 +109,9 @@ def command(
         _check_runtime(tflm, trace, gdb)
     from tinydeploy import pipeline
     from tinydeploy.boards import find_board
-    from tinydeploy.cli.planning import plan_choices, require_fit
+    from tinydeploy.cli.planning import plan_choices
     from tinydeploy.errors import UsageError
+    from tinydeploy.pipeline.planning import require_fit
     from tinydeploy.pipeline.tflm_figures import tflm_facts
     from tinydeploy.report.runs import run_document
     from tinydeploy.report.runtimes import with_tflm

@@ -11,7 +11,7 @@ from tinydeploy.boards.reserve import read_regions, read_reserves, without
 from tinydeploy.codegen import check_supported, emit
 from tinydeploy.codegen.code_size import estimate_code_bytes
 from tinydeploy.cost import cost_table
-from tinydeploy.errors import UsageError
+from tinydeploy.errors import GateError, UsageError
 from tinydeploy.ir import Model
 from tinydeploy.operators.base import printable
 from tinydeploy.pipeline.options import EFFORTS, PlanOptions
@@ -62,6 +62,13 @@ def prepare_model(model: Model, options: PlanOptions) -> Prepared:
     if has_weights(model):
         check_supported(model)
     return prepare(model, io=options.io, keep=find_tensors(model, options.keep))
+
+
+def require_fit(planned: Planned, *, hint: str | None = None) -> None:
+    """Raise `GateError` when the model does not fit the board."""
+    if not planned.fit.fits:
+        name = printable(planned.model.path or planned.model.name, 200)
+        raise GateError(f"{name} does not fit {planned.board.id}: {planned.fit.why_not()}", hint=hint)
 
 
 def has_weights(model: Model) -> bool:

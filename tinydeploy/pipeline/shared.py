@@ -36,7 +36,7 @@ from tinydeploy.report.shared import PlannedTogether
 if TYPE_CHECKING:
     from tinydeploy.toolchain import Image
 
-__all__ = ["BuiltTogether", "build_together", "generate_together", "plan_together"]
+__all__ = ["BuiltTogether", "build_together", "generate_together", "plan_together", "require_fit_together"]
 
 
 def plan_together(
@@ -81,6 +81,12 @@ def plan_together(
         sram_parts=sram_parts,
         flash_parts=flash_parts,
     )
+
+
+def require_fit_together(planned: PlannedTogether, *, hint: str | None = None) -> None:
+    """Raise `GateError` when several models do not fit the board together."""
+    if planned.why_not():
+        raise GateError(f"{', '.join(planned.names)} do not fit {planned.board.id}: {planned.why_not()}", hint=hint)
 
 
 def _kept_of_each(

@@ -60,7 +60,7 @@ def conversion_data(converted: Converted, model: Model) -> dict[str, Any]:
             }
             for loss in converted.losses
         ],
-        "evaluation": None if converted.evaluation is None else _evaluation_data(converted.evaluation),
+        "evaluation": None if converted.evaluation is None else evaluation_data(converted.evaluation),
         "warnings": list(converted.warnings),
         "tools": dict(converted.tools),
     }
@@ -103,13 +103,13 @@ def _facts(converted: Converted) -> tuple[tuple[str, str], ...]:
         told = f"{number(converted.calibration_samples)} samples of {printable(converted.calibration_spec, 200)}"
         facts.append(("calibration", f"{told}, sha256 {converted.calibration_sha256[:16]}…"))
     if converted.evaluation is not None:
-        facts.append(("evaluation", _evaluation(converted.evaluation)))
+        facts.append(("evaluation", evaluation_fact(converted.evaluation)))
     if converted.tools:
         facts.append(("by", ", ".join(f"{printable(k)} {printable(v)}" for k, v in sorted(converted.tools.items()))))
     return tuple(facts)
 
 
-def _evaluation(done: Evaluation) -> str:
+def evaluation_fact(done: Evaluation) -> str:
     """The whole evaluation in one line."""
     told = []
     for name, correct in (("float", done.float_correct), ("int8", done.int8_correct)):
@@ -123,7 +123,8 @@ def _evaluation(done: Evaluation) -> str:
     return f"{number(done.samples)} samples of {printable(done.spec, 200)}: {', '.join(told) or 'run'}; {where}"
 
 
-def _evaluation_data(done: Evaluation) -> dict[str, Any]:
+def evaluation_data(done: Evaluation) -> dict[str, Any]:
+    """The JSON of an evaluation."""
     return {
         "given": done.spec,
         "sha256": done.sha256,

@@ -80,7 +80,7 @@ class BuiltFacts:
 
 def shared_plan_document(planned: PlannedTogether, provenance: Provenance) -> Document:
     """The report of `plan`."""
-    data = {**envelope("plan", provenance, _kinds(planned)), **_data(planned)}
+    data = {**envelope("plan", provenance, together_kinds(planned)), **together_data(planned)}
     return Document((*_blocks(planned), told(provenance)), data)
 
 
@@ -88,8 +88,8 @@ def shared_build_document(planned: PlannedTogether, built: BuiltFacts, provenanc
     """The report of `build`."""
     weights = sum(built.weights_bytes.values())
     data = {
-        **envelope("build", provenance, {**_kinds(planned), "build": "computed"}),
-        **_data(planned),
+        **envelope("build", provenance, {**together_kinds(planned), "build": "computed"}),
+        **together_data(planned),
         "build": {
             "names": list(planned.names),
             "folder": built.folder,
@@ -119,7 +119,8 @@ def shared_build_document(planned: PlannedTogether, built: BuiltFacts, provenanc
     return Document((title, Facts("", pairs), _table(planned), told(provenance)), data)
 
 
-def _kinds(planned: PlannedTogether) -> dict[str, str]:
+def together_kinds(planned: PlannedTogether) -> dict[str, str]:
+    """Of what kind each number is, by its path in the JSON."""
     kinds = {"sram.total_bytes": planned.sram.kind, "flash.total_bytes": planned.flash.kind}
     kinds |= {f"sram.{part.name}_bytes": part.kind for part in planned.sram_parts}
     kinds |= {f"flash.{part.name}_bytes": part.kind for part in planned.flash_parts}
@@ -129,7 +130,8 @@ def _kinds(planned: PlannedTogether) -> dict[str, str]:
     return kinds
 
 
-def _data(planned: PlannedTogether) -> dict[str, Any]:
+def together_data(planned: PlannedTogether) -> dict[str, Any]:
+    """The JSON of a plan for several models, without the envelope."""
     board, arena = planned.board, planned.arena
     return {
         "board": board.id,

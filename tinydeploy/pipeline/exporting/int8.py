@@ -1,0 +1,78 @@
+"""Whatever model there is, as int8: a shipped one, a file, a folder or a function; and how well it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tinydeploy.catalog import shipped_path
+from tinydeploy.convert.types import Converted, ConvertOptions, Evaluation, InputSpec, Pixels, Source
+from tinydeploy.errors import UsageError
+from tinydeploy.ir import Model
+from tinydeploy.operators.base import printable
+
+if TYPE_CHECKING:
+    from tinydeploy.convert.types import EvaluationSet
+
+
+@dataclass(frozen=True)
+class Int8Model:
+    """An int8 model that is to be exported: `data` is its file's bytes, `converted` how it was made, None where it was
+    int8 as it came."""
+
+    model: Model
+    data: bytes
+    source: Source
+    converted: Converted | None
+
+
+def make_int8(text: str, options: ConvertOptions, *, on_convert: Callable[[], None] = lambda: None) -> Int8Model:
+    """The model that `text` names, as int8: a shipped model, a file, a folder, or `module:function`.
+
+    `on_convert` is called before a conversion, which takes long.
+
+    Raises what `find_source`, `convert` and `parse_model` raise, and `UsageError` for calibration data that a model
+    which is int8 already has no use for.
+    """
+    from tinydeploy.convert.sources import find_source
+    from tinydeploy.tflite import parse_model, read_file
+
+    shipped = shipped_path(text)
+    source = find_source(text) if shipped is None else Source("int8-tflite", text, text, shipped)
+    if source.kind != "int8-tflite":
+        from tinydeploy.convert.process import convert
+
+        on_convert()
+        converted = convert(source, options)
+        file = f"{source.name}.tflite"  # what it will be written as
+        return Int8Model(parse_model(converted.data, name=source.name, path=file), converted.data, source, converted)
+    if options.calibration is not None:
+        raise UsageError(
+            f"{printable(text)} is int8 already, and --calibration is for a float model",
+            hint="leave --calibration out, or give the float model that this one was made from",
+        )
+    assert source.path is not None
+    data = read_file(source.path)
+    return Int8Model(parse_model(data, name=source.path.stem, path=str(source.path)), data, source, None)
+
+
+def evaluation_set(int8: Int8Model, spec: str, pixels: Pixels | None) -> EvaluationSet:
+    """The evaluation data: floats by the inputs of the float model, or of the file where there is none.
+
+    Raises `UsageError`, `MissingToolError`.
+    """
+    from tinydeploy.convert.evaluation import load_evaluation
+
+    tensors = [int8.model.tensor(index) for index in int8.model.inputs]
+    wanted: Sequence[InputSpec] = [InputSpec(t.name, t.shape[1:], "float32") for t in tensors]
+    if int8.converted is not None:
+        wanted = int8.converted.inputs or wanted
+    return load_evaluation(spec, wanted, pixels=pixels)
+
+
+def evaluate_int8(int8: Int8Model, data: EvaluationSet) -> Evaluation:
+    """How an int8 model that came without its float model does on this computer. Raises `MissingToolError`."""
+    from tinydeploy.convert.evaluation import evaluate
+
+    return evaluate(None, int8.data, data)

@@ -99,7 +99,7 @@ def _entry(shown: str, model: Any) -> tuple[tuple[InputSpec, ...], Any]:
     else:
         structure, leaves = _leaves(_built_for(shown, model))
         names = [name for name, _ in leaves]
-        shapes = [tuple(shape) for _, shape in leaves]
+        shapes = [(None, *tuple(shape)[1:]) for _, shape in leaves]  # of the batches that it was trained with
         dtypes = [str(getattr(model, "input_dtype", None) or "float32")] * len(shapes)
     for name, shape in zip(names, shapes, strict=True):
         if shape and shape[0] not in (None, 1):

@@ -509,3 +509,20 @@ def test_images_row_by_row_from_bytes_to_labels(tmp_path: Path) -> None:
     assert said.splitlines() == [*expected, model.sha256]
     shown = np.load(models_dir() / "digits_labels.npy").tolist()
     assert sum(line.startswith(f"digit {n} ") for n, line in zip(shown, expected, strict=True)) >= 18
+
+
+def test_the_programs_of_the_page_compile(tmp_path: Path) -> None:
+    """With the libraries that the page builds: `vww` fed by rows, with pixels and labels, and `kws`."""
+    page = Path(__file__).resolve().parents[2] / "docs" / "input-output.md"
+    board = find_board("stm32f746")
+    vww = Extras(labels=("no person", "person"), pixels=Pixels(0, 1))
+    for name, feed, extras in (("vww", True, vww), ("kws", False, NO_EXTRAS)):
+        planned = plan_model(load(name), board, PlanOptions(solver="builtin", feed_rows=feed, effort="quick"))
+        generate_library(planned, name, extras).write(tmp_path)
+    programs = [text.partition("```")[0] for text in page.read_text("utf-8").split("```c\n")[1:]]
+    assert len(programs) == 4
+    for number, text in enumerate(programs):
+        (tmp_path / f"page{number}.c").write_text(text)
+        command = [host_compiler(), *WARNINGS, "-Wconversion", "-I.", "-c", f"page{number}.c", "-o", "x.o"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr

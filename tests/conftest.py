@@ -1,8 +1,9 @@
-"""What all tests share: hypothesis profiles, and the rule that CI skips nothing that could have been installed."""
+"""What all tests share: hypothesis profiles, the command line in this process, and the rule that CI skips nothing that could have been installed."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,6 +17,19 @@ settings.register_profile(
 settings.load_profile("default")
 
 _skipped: list[str] = []
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command line in this process: exit code, standard output, standard error."""
+    from tinydeploy.cli import main
+
+    def in_process(*args: object) -> tuple[int, str, str]:
+        code = main.run([str(arg) for arg in args])
+        captured = capfd.readouterr()
+        return code, captured.out, captured.err
+
+    return in_process
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

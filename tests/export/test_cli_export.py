@@ -1,0 +1,117 @@
+"""`tinydeploy export` as it is typed: what goes together, what is written, the same bytes twice, and what is told."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tinydeploy.cli.export import FORMS
+from tinydeploy.export import packages
+
+Run = Callable[..., "tuple[int, str, str]"]
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """The files' hashes by relative path."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_the_forms_are_those_of_the_packages() -> None:
+    assert FORMS == packages.FORMS
+
+
+def test_a_package_and_its_report(run: Run, tmp_path: Path) -> None:
+    code, out, err = run(
+        "export", "digits", "--board", "stm32f746", "--package", "arduino", "-o", tmp_path / "lib", "--format", "json"
+    )
+    assert (code, err) == (0, "")
+    told = json.loads(out)
+    assert told["command"] == "export" and told["forms"] == ["arduino"] and told["fits"] is True
+    assert {file["path"]: file["sha256"] for file in told["files"]} == contents(tmp_path / "lib")
+    assert (tmp_path / "lib" / "library.properties").is_file() and not (tmp_path / "lib" / "library.json").exists()
+
+
+def test_several_models_are_one_package(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run(
+        "export", "digits", "kws", "--board", "stm32f746", "--package", "c", "-o", tmp_path, "--format", "json"
+    )
+    assert code == 0 and len(json.loads(out)["models"]) == 2
+    assert {"digits.h", "kws.h"} <= {path.name for path in (tmp_path / "src").iterdir()}
+
+
+@pytest.mark.parametrize("more", [("--board", "stm32f746", "--package", "all"), ("--runtime", "tflm", "--no-verify")])
+def test_the_same_bytes_wherever_and_whenever(more: tuple[str, ...], tmp_path: Path) -> None:
+    """Other folders, another order of hashes, another language and time zone: nothing of that is in the files."""
+    found = []
+    for number, seed in enumerate(("1", "77")):
+        here = tmp_path / f"place{number}"
+        here.mkdir()
+        subprocess.run(
+            [sys.executable, "-m", "tinydeploy", "export", "digits", *more, "-o", "out"],
+            cwd=here,
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(map(os.path.abspath, filter(None, sys.path))),
+                "PYTHONHASHSEED": seed,
+                "TZ": ("UTC", "Asia/Tokyo")[number],
+                "LC_ALL": ("C", "C.UTF-8")[number],
+            },
+            check=True,
+            capture_output=True,
+        )
+        found.append(contents(here / "out"))
+    assert found[0] == found[1]
+    for path in (tmp_path / "place0" / "out").rglob("*"):
+        assert path.is_dir() or str(tmp_path).encode() not in path.read_bytes()
+
+
+def test_what_does_not_fit_writes_no_package(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("export", "vww", "--board", "nucleo_c031c6", "--package", "c", "-o", tmp_path / "lib")
+    assert (code, out) == (1, "") and "does not fit nucleo_c031c6" in err
+    assert not (tmp_path / "lib").exists()
+
+
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        (("kws",), "kws is int8 already: what is to be made of it?"),
+        (("kws", "--package", "c"), "a package is planned for a board"),
+        (("kws", "--package", "c", "--runtime", "tflm", "--board", "stm32f746"), "--package is for tinydeploy's own"),
+        (("kws", "digits", "--runtime", "tflm"), "2 models at once are for --package"),
+        (("kws", "--package", "c", "--board", "stm32f746", "--calibration", "x.npz"), "kws is int8 already, and"),
+        (("kws", "--package", "c", "--board", "stm32f746", "--on-board"), "--on-board needs --board, and --evaluate"),
+        (("kws", "--package", "c", "--board", "stm32f746", "--name", "a", "--name", "b"), "2 names for 1 models"),
+        (("kws", "--package", "c", "--board", "stm32f746", "--package-version", "one"), "is no version of a package"),
+        (("nothing.keras",), "nothing.keras"),
+    ],
+)
+def test_wrong_usage(args: tuple[str, ...], words: str, run: Run, tmp_path: Path) -> None:
+    code, out, err = run("export", *args, "-o", tmp_path / "out")
+    assert (code, out) == (2, "") and words in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_tensorflow_lite_micro_gets_a_smaller_arena(run: Run, tmp_path: Path) -> None:
+    """The figures of the report are those of the manifest, and of the constant that a firmware compiles."""
+    pytest.importorskip("tflite_micro", reason="pip install 'tinydeploy[verify]'")
+    code, out, err = run("export", "vww", "--runtime", "tflm", "-o", tmp_path, "--format", "json", "-q")
+    assert (code, err) == (0, "")
+    told = json.loads(out)["tflm"]
+    arenas = told["arenas"]["cmsis-nn"]
+    assert arenas["planned"]["nonpersistent_bytes"] == told["lower_bound_bytes"] == 55_296
+    assert arenas["greedy"]["nonpersistent_bytes"] == 73_728
+    assert told["checked"]["nonpersistent_bytes"] == 55_296 and told["checked"]["greedy_nonpersistent_bytes"] == 73_728
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["arena"]["bytes"] == arenas["planned"]["arena_bytes"]
+    assert str(manifest["arena"]["bytes"]) in (tmp_path / "vww_arena.h").read_text()

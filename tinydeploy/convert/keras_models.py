@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,7 +45,7 @@ def load_keras_file(path: Path) -> Any:
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever a layer's code does
-        raise _not_loaded(shown, " ".join(str(error).split()), type(error).__name__) from error
+        raise _not_loaded(shown, path, error) from error
 
 
 def load_keras_function(spec: str) -> Any:
@@ -178,7 +180,8 @@ def _only_weights(path: Path) -> bool:
         return False
 
 
-def _not_loaded(shown: str, said: str, kind: str) -> ModelError:
+def _not_loaded(shown: str, path: Path, error: Exception) -> ModelError:
+    said = " ".join(str(error).split())
     if "Lambda" in said and ("safe" in said or "deserializ" in said):
         return UnsupportedModelError(
             f"{shown}: has a Lambda layer, whose Python code is in the file, and is not run unseen",
@@ -188,10 +191,28 @@ def _not_loaded(shown: str, said: str, kind: str) -> ModelError:
         if words in said:
             name = said.partition(words)[2].partition("'")[0]
             return UnsupportedModelError(f"{shown}: its '{printable(name)}' is code of your own", hint=_CODE_HINT)
+    if isinstance(error, OSError):
+        return ModelError(f"{shown}: is damaged: {printable(said, 200)}", hint="copy or save it again")
+    wrote = _written_by(path)
+    if wrote.startswith("2."):
+        return UnsupportedModelError(
+            f"{shown}: was written by Keras {printable(wrote)}, whose .keras files Keras 3 does not read",
+            hint="where it was trained, write model.save('model.h5') or model.export(folder), and name that",
+        )
+    cause = said.rpartition("Exception encountered: ")[2]
     return ModelError(
-        f"{shown}: Keras cannot load it: {kind}: {printable(said, 300)}",
-        hint=f"where another Keras wrote it, load and save it there anew; or {_CODE_HINT}",
+        f"{shown}: Keras cannot load it: {type(error).__name__}: {printable(cause, 300)}",
+        hint=f"if another version wrote it ({wrote or 'it does not say'}), save it with this one; else {_CODE_HINT}",
     )
+
+
+def _written_by(path: Path) -> str:
+    """The version of Keras that wrote a .keras file, as the file says."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return str(json.loads(archive.read("metadata.json"))["keras_version"])
+    except (zipfile.BadZipFile, OSError, KeyError, TypeError, ValueError):
+        return ""
 
 
 def _a(words: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
 
 from tinydeploy.convert.refusals import refused_by_converter
@@ -110,14 +111,15 @@ def to_float_tflite(function: Any) -> bytes:
 
 
 def _rename(graph: Any, plain: Callable[[str], str]) -> None:
-    """Give the nodes of a GraphDef other names; one that is taken already leaves a node its own."""
+    """Give the nodes of a GraphDef other names, with a number where one is taken: a layer may be there twice."""
     taken = {node.name for node in graph.node}
     names: dict[str, str] = {}
     for node in graph.node:
-        name = plain(node.name)
-        if name not in taken:
-            taken.add(name)
-            names[node.name] = name
+        wanted = plain(node.name)
+        if wanted != node.name:
+            numbered = (f"{wanted}_{number}" for number in count(1))
+            names[node.name] = next(name for name in chain([wanted], numbered) if name not in taken)
+            taken.add(names[node.name])
     for node in graph.node:
         node.name = names.get(node.name, node.name)
         for position, source in enumerate(node.input):

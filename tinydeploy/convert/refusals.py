@@ -50,8 +50,8 @@ def refuse(shown: str, obstacles: Sequence[Obstacle]) -> None:
 
 
 def layer_of(node: str) -> str:
-    """The layer's part of a graph node's name: `model_1/head/dense/MatMul` becomes `head/dense`."""
-    parts = node.split("/")
+    """The layer's part of a graph node's name, of the first of several: `model/head/dense/MatMul;…` is `head/dense`."""
+    parts = node.partition(";")[0].split("/")
     return "/".join(parts[1:-1] if len(parts) > 2 else parts[:1])
 
 

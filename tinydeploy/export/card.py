@@ -95,7 +95,7 @@ def _provenance(facts: CardFacts) -> Iterator[tuple[str, str]]:
     if board is not None:
         yield "board", f"{board.name} ({board.id}: {board.mcu}, {board.core.name}, {board.clock_hz / 1e6:g} MHz)"
     for label, value in facts.plan:
-        yield label, printable(value, 200)
+        yield printable(label), printable(value, 200)
     tools = {"tinydeploy": __version__, **(converted.tools if converted is not None else {}), **facts.tools}
     yield "versions", ", ".join(f"{printable(name)} {printable(version)}" for name, version in sorted(tools.items()))
 
@@ -166,7 +166,7 @@ def _labels(facts: CardFacts) -> Table:
 def _command(facts: CardFacts) -> Picture:
     """One line, or several with a backslash between them."""
     lines = [""]
-    for word in (shlex.quote(_last_part(word)) for word in facts.command):
+    for word in (shlex.quote(printable(_last_part(word), 400)) for word in facts.command):
         if lines[-1] and len(lines[-1]) + len(word) > _LINE:
             lines[-1] += " \\"
             lines.append(" ")

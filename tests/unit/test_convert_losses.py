@@ -13,6 +13,7 @@ from tests.support.tflite_writer import GraphBuilder
 from tinydeploy.convert.losses import MOST_SAMPLES, examine
 from tinydeploy.convert.matching import match
 from tinydeploy.convert.ranges import Codes
+from tinydeploy.errors import UnsupportedModelError
 from tinydeploy.tflite import parse_model
 
 pytest.importorskip("ai_edge_litert", reason="models are run by LiteRT: pip install 'tinydeploy[export]'")
@@ -222,3 +223,15 @@ def test_a_channel_that_makes_the_scale_of_all_is_told() -> None:
 def test_a_scale_of_nothing_is_told() -> None:
     told = warnings_of([Layer(matrix(8, 8), 1e-39, "dead")], samples(4, 8))
     assert "operator 0 (FULLY_CONNECTED), 'dead': the scale of 'dead' is 1e-39" in told
+
+
+def test_scores_on_which_interpreters_end_the_process_are_refused_before() -> None:
+    # 2²⁶ · 1e-9 is below 1, which the kernel's own check does not survive
+    g = GraphBuilder()
+    x = g.tensor("x", (1, 4), scale=1e-9, zero_point=0)
+    y = g.tensor("scores", (1, 4), scale=1 / 256, zero_point=-128)
+    g.op("SOFTMAX", [x], [y], beta=1.0)
+    with pytest.raises(
+        UnsupportedModelError, match=r"operator 0 \(SOFTMAX\), 'scores': its scores were all but the same"
+    ):
+        examine(None, g.build([x], [y]), samples(4, 4))

@@ -11,6 +11,7 @@ from tinydeploy.convert.data import Data, find_data
 from tinydeploy.convert.feeding import feed, real_values
 from tinydeploy.convert.interpreters import int8_outputs, litert
 from tinydeploy.convert.noise import Noise
+from tinydeploy.convert.ranges import refuse_vanishing
 from tinydeploy.convert.types import Array, Evaluation, EvaluationSet, InputSpec, Pixels
 from tinydeploy.errors import UsageError
 from tinydeploy.ir import Model
@@ -74,10 +75,11 @@ def count_correct(outputs: Sequence[Array], labels: Array) -> int:
 def evaluate(float_data: bytes | None, int8_data: bytes, data: EvaluationSet) -> Evaluation:
     """Run both models on the host over all samples. `float_data`: None where there is no float model.
 
-    The int8 model's outputs are TFLM's where that is installed, so those of the board. Raises `UsageError`, and
-    `MissingToolError` without the packages that run models.
+    The int8 model's outputs are TFLM's where that is installed, so those of the board. Raises `UsageError`,
+    `UnsupportedModelError` for a model that does not run, and `MissingToolError` without the packages that run models.
     """
     int8_model = parse_model(int8_data)
+    refuse_vanishing(int8_model)
     samples = int8_samples(data, int8_model)
     by, answers = int8_outputs(int8_data, int8_model.inputs, samples, int8_model.outputs)
     labels = data.labels if len(int8_model.outputs) == 1 else None

@@ -14,7 +14,7 @@ from tinydeploy.convert.feeding import feed, real_values
 from tinydeploy.convert.interpreters import litert
 from tinydeploy.convert.matching import match
 from tinydeploy.convert.noise import Noise
-from tinydeploy.convert.ranges import Codes, range_warnings, watched
+from tinydeploy.convert.ranges import Codes, range_warnings, refuse_vanishing, watched
 from tinydeploy.convert.types import Array, LayerLoss
 from tinydeploy.ir import Model
 from tinydeploy.tflite import parse_model
@@ -35,11 +35,12 @@ def examine(float_data: bytes | None, int8_data: bytes, samples: Sequence[Mappin
     """Run both models over at most `MOST_SAMPLES` of the calibration's samples and compare every operator's output.
 
     samples: for each input by name [1, *shape], as in `Calibration`. Raises `ModelError` for a file that cannot be
-    read, and `MissingToolError` without LiteRT.
+    read, `UnsupportedModelError` for one that LiteRT does not run, and `MissingToolError` without LiteRT.
     """
     chosen = [samples[index] for index in spread(len(samples), MOST_SAMPLES)]
     stacks = {name: np.concatenate([sample[name] for sample in chosen]) for name in chosen[0]}
     model = parse_model(int8_data)
+    refuse_vanishing(model)
     tensors = _alive(model)
     codes = {index: Codes() for index in watched(model) if index in tensors}
     beside = None if float_data is None else _Beside(float_data, int8_data, model, stacks)

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tinydeploy.convert.types import Array
-from tinydeploy.ir import Model, Operator, Tensor
+from tinydeploy.errors import UnsupportedModelError
+from tinydeploy.ir import DType, Model, Operator, SoftmaxAttrs, Tensor
 from tinydeploy.operators.base import printable
+from tinydeploy.operators.softmax import exp_table
 
 FEW_LEVELS = 16
 """Of 256: a tensor whose values all lie on fewer, but for one in a thousand, has four bits left of its eight."""
@@ -54,6 +56,22 @@ def watched(model: Model) -> tuple[int, ...]:
         for index in op.outputs
         if model.tensor(index).quantization is not None and model.tensor(index).dtype.label in ("int8", "int16")
     )
+
+
+def refuse_vanishing(model: Model) -> None:
+    """Raise `UnsupportedModelError` for a range on which the interpreters end the process instead of telling it."""
+    for op in model.operators:
+        scores = model.input_of(op, 0) if isinstance(op.attrs, SoftmaxAttrs) else None
+        if scores is None or scores.dtype is not DType.INT8 or scores.quantization is None:
+            continue
+        try:
+            exp_table(scores.quantization.scale, op.attrs.beta)
+        except ValueError as error:
+            raise UnsupportedModelError(
+                f"{_layer(model, op)}: its scores were all but the same in calibration (their scale is "
+                f"{scores.quantization.scale:g}), and no interpreter runs that",
+                hint="is the model trained, and are the calibration data scaled as in training?",
+            ) from error
 
 
 def range_warnings(model: Model, codes: Mapping[int, Codes]) -> tuple[str, ...]:

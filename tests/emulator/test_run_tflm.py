@@ -202,3 +202,20 @@ def test_constructors_run_and_there_is_no_heap(tmp_path: Path) -> None:
     )
     result = UnicornEmulator().run(board, Job(image.elf))
     assert (result.fault, result.exit_code) == (None, 42)
+
+
+def test_a_library_that_tells_nothing_of_its_operators(run: Run, tmp_path: Path) -> None:
+    """TFLM built without error strings calls no profiler."""
+    silent = (HEADERS / "stand_in.cc").read_text("utf-8").replace("profiler_ != nullptr", "false")
+    library = build_library(tmp_path, source=silent)
+    tflm = json.loads(run("--format", "json", library=library)[1])["tflm"]
+    assert [layer["instructions"] for layer in tflm["layers"]] == [None, None]
+    assert tflm["interpreter_instructions"] == tflm["instructions"] > 48
+    assert "built without error strings" in run(library=library)[1]
+
+
+def test_the_keys_are_documented(run: Run) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "json.md").read_text("utf-8")
+    tflm = json.loads(run("--format", "json")[1])["tflm"]
+    assert [key for key in tflm if f"`tflm.{key}" not in page] == []
+    assert [key for key in tflm["layers"][0] if f"`{key}`" not in page] == []

@@ -214,3 +214,12 @@ def test_scales_are_exact_in_the_header() -> None:
     assert np.float32(scale[1]) == np.float32(0.25)
     assert "CHAIN_OUTPUT_0_ZERO_POINT (-3)\n" in header
     assert "CHAIN_INPUT_0_SHAPE { 1, 4, 6 }\n" in header
+
+
+def test_the_manifests_keys_are_documented() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "tflm.md").read_text("utf-8")
+    told = json.loads(_text(_files(chain()), "manifest.json"))
+    inner = [key for value in told.values() if isinstance(value, dict) and value is not told["kinds"] for key in value]
+    inner += [key for table in ("inputs", "tensors", "files") for key in told[table][0]]
+    named = {*told, *inner} - {"tinydeploy", "tflite_micro_commit"}
+    assert [key for key in sorted(named) if f"`{key}" not in page] == []

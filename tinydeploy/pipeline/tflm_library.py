@@ -82,6 +82,13 @@ def _machine_of(archive: BinaryIO) -> int | None:
     return None
 
 
+def build_hint(board: Board) -> str:
+    """The options with which a library for the board is compiled."""
+    core = board.core
+    floats = "soft" if not core.hard_float else "hard" if core.mve else f"hard -mfpu={core.fpu}"
+    return f"build the library with -mcpu={core.name} -mthumb -mfloat-abi={floats}"
+
+
 def explain(refused: BuildError, board: Board) -> TinydeployError:
     """What a compiler's or linker's words mean for somebody who gave a library; the refusal itself if nothing is known.
 
@@ -97,12 +104,10 @@ def explain(refused: BuildError, board: Board) -> TinydeployError:
             hint="build it with these kernels, from the version whose headers --tflm-include has",
         )
     if re.search(r"uses VFP register arguments|conflicting CPU architectures|incompatible with", words):
-        floats = "hard" if board.core.hard_float else "soft"
         return UsageError(
             f"--tflm-lib: the library is not built as {board.id} needs it: its floats are passed in another way, or it "
             "is for another core",
-            hint=f"build it with -mcpu={board.core.name} -mthumb -mfloat-abi={floats}"
-            + (f" -mfpu={board.core.fpu}" if board.core.hard_float and not board.core.mve else ""),
+            hint=build_hint(board),
         )
     absent = re.search(r"fatal error: (\S+): No such file or directory", words)
     if absent is not None:

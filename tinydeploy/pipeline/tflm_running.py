@@ -15,7 +15,7 @@ from tinydeploy.operators.base import printable
 from tinydeploy.pipeline.building import MARKER_ADDRESS
 from tinydeploy.pipeline.running import arrays_of, invoke_cycles, invoke_instructions
 from tinydeploy.pipeline.tflm import PlannedForTflm
-from tinydeploy.pipeline.tflm_library import explain
+from tinydeploy.pipeline.tflm_library import build_hint, explain
 
 if TYPE_CHECKING:
     from tinydeploy.emulate import Emulator, Job, RunResult
@@ -207,5 +207,6 @@ def _raise_on_failure(built: TflmBuilt, result: RunResult) -> None:
             hint=f"the arena is for {planned.plan.kernels} kernels; if the library has the others, --kernels {other}",
         )
     if result.fault is not None:
-        more = "--stack-bytes gives it more" if result.fault.kind == "stack-overflow" else None
-        raise RunError(f"{where}: {result.fault.message}", hint=more, kind=result.fault.kind)
+        hints = {"stack-overflow": "--stack-bytes gives it more", "undefined-instruction": build_hint(built.board)}
+        message = f"{where}: {result.fault.message}"
+        raise RunError(message, hint=hints.get(result.fault.kind), kind=result.fault.kind)

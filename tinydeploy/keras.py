@@ -25,9 +25,9 @@ except ImportError as error:
         hint="pip install 'tinydeploy[export]'",
     ) from error
 
+from tinydeploy.convert.aware import has_trained_ranges, with_plain_floats
 from tinydeploy.convert.graph_obstacles import graph_obstacles
 from tinydeploy.convert.keras_models import keras_network
-from tinydeploy.convert.obstacles import layer_names
 from tinydeploy.convert.quantize import quantize
 from tinydeploy.convert.quiet import quiet
 from tinydeploy.convert.refusals import refuse
@@ -91,8 +91,10 @@ def examine(model: Any, board: Board, options: PlanOptions | None = None) -> Out
     name = printable(str(model.name))
     with quiet():
         network = keras_network(model)
-        refuse(name, graph_obstacles(network.float_data, layers=layer_names(model), runtime="tinydeploy"))
-        data = quantize(network.float_data, _made_up(network.inputs), ConvertOptions())
+        if has_trained_ranges(network):
+            network = with_plain_floats(network)
+        refuse(name, graph_obstacles(network.float_data, layers=network.layers, runtime="tinydeploy"))
+        data = quantize(network.float_data, _made_up(network.inputs), ConvertOptions(), name=name)
     planned = plan_model(parse_model(data, name=name), board, options or PlanOptions())
     return Outlook(planned, 1e3 * estimate(planned.costs, board).latency_seconds)
 

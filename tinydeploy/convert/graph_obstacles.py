@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from tinydeploy.convert.as_int8 import refusals
+from tinydeploy.convert.as_int8 import QUANTIZING, refusals
 from tinydeploy.convert.outline import Outline, OutlineOperator, OutlineTensor, outline
 from tinydeploy.convert.refusals import layer_of
 from tinydeploy.convert.remedies import FIRMWARE, FIXED_SHAPE, LOOP, TFLM_TOO, Runtime, remedy_of
@@ -100,12 +100,12 @@ def _judge_operators(graph: Outline, model: Model | None, found: _Found, runtime
                 found.lacks(name, op.opcode)
         elif any(tensor.open for tensor in op.outputs) and not shapes_open:
             found.add(name, f"makes a result whose size depends on its values ({op.opcode})", FIRMWARE)
-        elif name in names and kind_of(op.opcode) is not None:
+        elif name in names:
             found.add(name, f"has a {op.opcode} that the kernel does not compute: it {names[name]}", FIRMWARE)
 
 
 def _runs(opcode: str, runtime: Runtime | None) -> bool:
-    return kind_of(opcode) is not None or (runtime != "tinydeploy" and opcode in TFLM_TOO)
+    return opcode in QUANTIZING or kind_of(opcode) is not None or (runtime != "tinydeploy" and opcode in TFLM_TOO)
 
 
 def _is_shape(op: OutlineOperator) -> bool:
@@ -129,8 +129,8 @@ def layer_in(name: str, layers: Collection[str]) -> str:
         known = [layer for part in path.split("/") if (layer := _known(part, layers))]
         if known:
             return "/".join(known)
-    if re.match(r"(Stateful)?PartitionedCall", name):
-        return "the output"  # of a SavedModel's function, which hides who computes it
+    if re.match(r"(Stateful)?PartitionedCall|output_\d+$", name):
+        return "the output"  # whoever computes it: a function or a Sequential has no name for it
     parts = layer_of(name.split(";")[0]).split("/")
     if "/" in name and name.split("/")[0].endswith("_1"):
         parts = [part.removesuffix("_1") for part in parts]  # as in every name of a model that was traced once more

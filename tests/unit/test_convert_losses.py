@@ -129,7 +129,7 @@ def test_losses_are_those_of_numpy_and_the_own_part_names_the_guilty_layer() -> 
         Layer(matrix(64, 64, seed=2), 2.0, "coarse"),  # values of about ±8 on steps of 2
         Layer(matrix(64, 64, seed=3), 0.4, "c"),
     ]
-    given = samples(40, 64)
+    given = samples(MOST_SAMPLES, 64)
     x = np.concatenate([sample["x"] for sample in given])
     whole, own = [], []
     truth, steps, scale = np.float64(x), rounded(x, STEP), STEP

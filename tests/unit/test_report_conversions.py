@@ -47,7 +47,7 @@ def test_figures_are_told() -> None:
         assert "4.0 KiB with everything in it, 38.9% of the float weights" in text
         assert "float 350 correct (97.2%), int8 349 correct (96.9%), the same class in 357 (99.2%)" in text
         assert "outputs 31.3 dB SQNR; computed on this computer, int8 by tflite-micro" in text
-        assert "over 64 calibration samples" in text
+        assert "over 32 calibration samples" in text
         assert "\x1b" not in text and "\u202e" not in text
 
 
@@ -70,7 +70,7 @@ def test_json_holds_everything_exactly() -> None:
         {"opcode": "FULLY_CONNECTED", "count": 1},
     ]
     assert [loss["sqnr_db"] for loss in data["losses"]] == [40.12, 21.99, 20.0]
-    assert data["losses"][2]["own_sqnr_db"] is None and data["loss_samples"] == 64
+    assert data["losses"][2]["own_sqnr_db"] is None and data["loss_samples"] == 32
     assert data["evaluation"]["int8_correct"] == 349 and data["calibration"]["samples"] == 200
     assert conversion_kinds() == {"conversion": "computed"}
 

@@ -19,7 +19,7 @@ from tinydeploy.convert.types import Array, LayerLoss
 from tinydeploy.ir import Model
 from tinydeploy.tflite import parse_model
 
-MOST_SAMPLES = 64
+MOST_SAMPLES = 32
 """Samples that the loss is told over, evenly spread over those of the calibration: reference kernels are slow."""
 
 

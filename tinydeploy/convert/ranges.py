@@ -9,7 +9,7 @@ import numpy as np
 
 from tinydeploy.convert.types import Array
 from tinydeploy.errors import UnsupportedModelError
-from tinydeploy.ir import DType, Model, Operator, SoftmaxAttrs, Tensor
+from tinydeploy.ir import DType, Model, Operator, SoftmaxAttrs
 from tinydeploy.operators.base import printable
 from tinydeploy.operators.softmax import exp_table
 
@@ -21,7 +21,10 @@ SATURATED = 0.01
 
 _OUTLIERS = 0.001
 _CHANNELS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
-_SMALL_SCALE = float(np.finfo(np.float32).tiny)  # below, single precision has lost digits
+VANISHING_SCALE = 1e-8
+"""Of a computed tensor. The converter widens the range of one that is always zero to 2e-6: a scale of 7.8e-9."""
+
+_LEAST_SCALE = float(np.finfo(np.float32).tiny)  # of a constant; below, single precision has lost digits
 
 
 @dataclass
@@ -61,7 +64,9 @@ def watched(model: Model) -> tuple[int, ...]:
 def refuse_vanishing(model: Model) -> None:
     """Raise `UnsupportedModelError` for a range on which the interpreters end the process instead of telling it."""
     for op in model.operators:
-        scores = model.input_of(op, 0) if isinstance(op.attrs, SoftmaxAttrs) else None
+        if not isinstance(op.attrs, SoftmaxAttrs):
+            continue
+        scores = model.input_of(op, 0)
         if scores is None or scores.dtype is not DType.INT8 or scores.quantization is None:
             continue
         try:
@@ -78,13 +83,7 @@ def range_warnings(model: Model, codes: Mapping[int, Codes]) -> tuple[str, ...]:
     """What is suspicious, in the operators' order. `codes`: what the tensors held over the samples, by index."""
     found: list[str] = []
     for op in model.operators:
-        for index in op.inputs + op.outputs:
-            tensor = model.tensor(index) if index >= 0 else None
-            if tensor is not None and tensor.quantization is not None and _vanishing(tensor):
-                found.append(
-                    f"{_layer(model, op)}: the scale of '{printable(tensor.name)}' is "
-                    f"{min(tensor.quantization.scales):g}: it was always zero in calibration"
-                )
+        found += _vanishing(model, op)
         found += _weights(model, op)
         for index in op.outputs:
             if index in codes:
@@ -96,8 +95,17 @@ def _layer(model: Model, op: Operator) -> str:
     return f"{op}, '{printable(model.layer_name(op))}'"
 
 
-def _vanishing(tensor: Tensor) -> bool:
-    return tensor.quantization is not None and min(tensor.quantization.scales) < _SMALL_SCALE
+def _vanishing(model: Model, op: Operator) -> Iterator[str]:
+    """Of what the operator computes, of its constants, and of the model's inputs that it reads."""
+    for index in (*op.inputs, *op.outputs):
+        tensor = model.tensor(index) if index >= 0 else None
+        if tensor is None or tensor.quantization is None:
+            continue
+        scale, name = min(tensor.quantization.scales), printable(tensor.name)
+        if tensor.constant and scale < _LEAST_SCALE:
+            yield f"{_layer(model, op)}: the scale of '{name}' is {scale:g}: these weights are all but zero"
+        elif not tensor.constant and scale < VANISHING_SCALE and index in (*op.outputs, *model.inputs):
+            yield f"{_layer(model, op)}: the scale of '{name}' is {scale:g}: it was all but zero in calibration"
 
 
 def _weights(model: Model, op: Operator) -> Iterator[str]:
@@ -125,4 +133,4 @@ def _activations(layer: str, codes: Codes) -> Iterator[str]:
         return
     used = np.count_nonzero(codes.counts)
     if used > 1 and codes.levels < FEW_LEVELS:
-        yield (f"{layer}: 99.9% of the values lie on {codes.levels} of 256 levels: a few values make the range")
+        yield (f"{layer}: 99.9% of the values lie on {codes.levels} of 256 levels: its range is far wider than them")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.firmware import needs_any
+from tinydeploy.catalog import load
 from tinydeploy.codegen.labels import MOST_BYTES, load_labels
 from tinydeploy.codegen.literals import c_string
+from tinydeploy.codegen.shared import library_names
 from tinydeploy.convert.pixels import parse_pixels, pixel_values
 from tinydeploy.convert.types import Pixels
 from tinydeploy.errors import UsageError
@@ -134,3 +137,13 @@ def test_labels_and_ranges_for_other_models_are_refused(run: Run, tmp_path: Path
         assert (code, out) == (2, ""), err
         assert said in err
     assert not (tmp_path / "out").exists()
+
+
+def test_libraries_whose_files_would_clash_get_other_names() -> None:
+    """`kws_io.h` is a file of `kws`."""
+    model = load("kws")
+    models = [model, replace(model, name="kws_io"), replace(model, name="kws_info")]
+    names = library_names(models)
+    assert names == ("kws", "kws_io_2", "kws_info_2")
+    with pytest.raises(UsageError, match="'kws_io' clashes"):
+        library_names(models[:2], ("kws", "kws_io"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from tinydeploy.cli.common import (
     BoardType,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tinydeploy.pipeline.exporting.export import Runtime
     from tinydeploy.plan.tflm import KernelSet
 
+_NOT_MADE_OF = frozenset({"output", "format_", "toolchain"})
 FORMS: tuple[Form, ...] = (
     "c",
     "platformio",
@@ -110,7 +112,9 @@ FORMS: tuple[Form, ...] = (
 )
 @shape_options
 @format_option
+@click.pass_context
 def command(
+    ctx: click.Context,
     models: tuple[str, ...],
     output: Path,
     board: str | None,
@@ -173,6 +177,7 @@ def command(
         on_board=on_board,
         verify=verify,
         toolchain=toolchain,
+        command=_words(ctx),
     )
     with progress() as stage:
         made = export(models, str(output), options, stage)
@@ -192,3 +197,20 @@ def command(
     emit(export_document(made.facts, provenance(chosen, made.tools)), format_)
     if isinstance(made.facts.planned, Planned):
         require_fit(made.facts.planned, hint="`tinydeploy plan` names the tensors to blame")
+
+
+def _words(ctx: click.Context) -> tuple[str, ...]:
+    """What makes the same again: the command line with what the configuration adds to it, but for where files go and
+    what is shown."""
+    words = ["tinydeploy", "export", *ctx.params["models"]]
+    for parameter in ctx.command.params:
+        name = str(parameter.name)
+        if isinstance(parameter, click.Argument) or name in _NOT_MADE_OF or name not in ctx.params:
+            continue
+        if ctx.get_parameter_source(name) in (None, ParameterSource.DEFAULT):
+            continue
+        value = ctx.params[name]
+        for each in value if isinstance(value, tuple) else (value,):
+            is_flag = isinstance(parameter, click.Option) and parameter.is_flag
+            words += [parameter.opts[0]] if is_flag else [parameter.opts[0], str(each)]
+    return tuple(words)

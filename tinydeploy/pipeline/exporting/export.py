@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tinydeploy.boards import Board
 from tinydeploy.codegen import Extras
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tinydeploy.pipeline.tflm import PlannedForTflm
 
 Runtime = Literal["tinydeploy", "tflm"]
+CARD = "MODEL_CARD.md"
 _CHECKED_SAMPLES = 3  # on TensorFlow Lite Micro on this computer
 
 
@@ -34,7 +35,8 @@ _CHECKED_SAMPLES = 3  # on TensorFlow Lite Micro on this computer
 class ExportOptions:
     """What a user may choose. `forms`: of the package, none for no package. `extras`: one for each model. `names`: C
     prefixes and the file's name, one for each model or none. `on_board`: have the emulated board answer the evaluation
-    data, too. `verify`: check what is made for TensorFlow Lite Micro on this computer."""
+    data, too. `verify`: check what is made for TensorFlow Lite Micro on this computer. `command`: what the model card
+    gives as the way to make all of it again, word by word."""
 
     convert: ConvertOptions
     plan: PlanOptions
@@ -48,6 +50,7 @@ class ExportOptions:
     on_board: bool = False
     verify: bool = True
     toolchain: str | None = None
+    command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ def export(
         files |= _package(planned, found, options)
     if model.converted is not None and not more and options.runtime != "tflm":
         files[f"{options.names[0] if options.names else model.source.name}.tflite"] = model.data
+    files |= _cards(found, planned, answers, tflm, options)
     facts = ExportFacts(
         folder=folder,
         files=(),
@@ -170,6 +174,28 @@ def _answers(
     require_fit(planned)
     stage("answering on the board")
     return answer_on_board(planned, int8, data, toolchain=options.toolchain)
+
+
+def _cards(
+    found: Sequence[Int8Model],
+    planned: Planned | PlannedTogether | None,
+    answers: OnBoard | None,
+    tflm: TflmFacts | None,
+    options: ExportOptions,
+) -> Mapping[str, str]:
+    """MODEL_CARD.md, or one for each of several models."""
+    from tinydeploy.pipeline.exporting.card import library_card, tflm_card
+
+    chosen: dict[str, Any] = {"board": options.board, "convert": options.convert, "command": options.command}
+    if tflm is not None:
+        return {CARD: tflm_card(found[0], tflm.plan, extras=options.extras[0], **chosen)}
+    if isinstance(planned, PlannedTogether):
+        members = zip(planned.names, found, planned.members, options.extras, strict=True)
+        return {
+            f"MODEL_CARD_{name}.md": library_card(int8, each, None, extras=extras, **chosen)
+            for name, int8, each, extras in members
+        }
+    return {CARD: library_card(found[0], planned, answers, extras=options.extras[0], **chosen)}
 
 
 def _board_facts(answers: OnBoard | None) -> BoardFacts | None:

@@ -33,7 +33,17 @@ def test_the_forms_are_those_of_the_packages() -> None:
 
 def test_a_package_and_its_report(run: Run, tmp_path: Path) -> None:
     code, out, err = run(
-        "export", "digits", "--board", "stm32f746", "--package", "arduino", "-o", tmp_path / "lib", "--format", "json"
+        "export",
+        "digits",
+        "--board",
+        "stm32f746",
+        "--package",
+        "arduino",
+        "-o",
+        tmp_path / "lib",
+        "--format",
+        "json",
+        "-q",
     )
     assert (code, err) == (0, "")
     told = json.loads(out)

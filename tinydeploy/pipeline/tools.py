@@ -120,7 +120,7 @@ class _Bench:
             _Trial("pyarrow", "sweep to Parquet", wheels("sweep"), _pyarrow),
             _Trial("distributed", "sweep --dask", wheels("sweep"), _distributed),
             _Trial("gdb", "run --gdb, from your side", "apt install gdb-multiarch", _gdb),
-            _Trial("tensorflow", "making the shipped models", wheels("export"), _tensorflow),
+            _Trial("tensorflow", "export of float models", wheels("export"), _tensorflow),
         )
 
     @staticmethod

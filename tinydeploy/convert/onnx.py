@@ -28,7 +28,7 @@ from tinydeploy.operators.base import printable
 CLOSE = 1e-3
 """The largest difference from onnxruntime that is let through, as a part of the largest output."""
 
-_SPATIAL = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Resize", "LpPool")
+_SPATIAL = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Resize")
 _TRIALS = 3
 _NOT_CONVERTED_HINT = (
     "simplify the file first (onnxsim), or write that part with other operators; a Keras model or a SavedModel of the "
@@ -53,11 +53,12 @@ def onnx_network(source: Source) -> Network:
     assert source.path is not None
     shown = printable(source.text, 200)
     model = read_onnx(source.path)
-    reference = _reference(model, shown)
+    reference, parameters = _reference(model, shown), _parameters(model)
     refusal: UnsupportedModelError | None = None
     for prepare in (_as_written, _simplified):
         try:
-            return _converted(prepare(rewritten(model, shown)), shown, reference)
+            network = _converted(prepare(rewritten(model, shown)), shown, reference)
+            return replace(network, parameters=parameters)
         except UnsupportedModelError as error:
             refusal = refusal or error
     assert refusal is not None
@@ -85,10 +86,15 @@ def _converted(model: Any, shown: str, reference: _Reference) -> Network:
         inputs=inputs,
         outputs=output_names(function),
         float_data=to_float_tflite(function),
-        parameters=sum(prod(weight.dims) for weight in model.graph.initializer if weight.data_type == weight.FLOAT),
+        parameters=_parameters(model),
         function=function,
         warnings=tuple(told),
     )
+
+
+def _parameters(model: Any) -> int:
+    weights = [each for each in model.graph.initializer if each.data_type == each.FLOAT and each.dims]
+    return sum(prod(weight.dims) for weight in weights)
 
 
 def _calling(keras: Any) -> Callable[..., Sequence[Any]]:
@@ -123,8 +129,10 @@ def _onnx2tf(model: Any, kept: Sequence[str], shown: str) -> Any:
     """The tf_keras model that onnx2tf makes, without a word, a file or a look at the network."""
     said = io.StringIO()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        import tf_keras
         from onnx2tf import onnx2tf
 
+        tf_keras.backend.clear_session()  # it numbers layers through, and their names are in the file
         pictures = np.random.default_rng(0).random((20, 128, 128, 3), dtype=np.float32)
         onnx2tf.download_test_image_data = lambda: pictures
         try:

@@ -135,12 +135,20 @@ def _check_nodes(model: Any, where: str) -> None:
                 "converted",
                 hint="export without the optimizations of a runtime, or end the model before it",
             )
+    known = _known_to_onnx2tf()
     for node in model.graph.node:
-        if importlib.util.find_spec(f"onnx2tf.ops.{node.op_type}") is None:
+        if node.op_type not in known:
             raise UnsupportedModelError(
                 f"{where}: onnx2tf does not convert {label(node)}",
                 hint="write it with other operators, or end the model before it and compute it in the firmware",
             )
+
+
+def _known_to_onnx2tf() -> set[str]:
+    """The operators that it has a module for. It is not imported, since TensorFlow would be, too."""
+    found = importlib.util.find_spec("onnx2tf")
+    assert found is not None and found.submodule_search_locations
+    return {path.stem for folder in found.submodule_search_locations for path in Path(folder, "ops").glob("*.py")}
 
 
 def _fix_inputs(model: Any, where: str) -> None:

@@ -213,11 +213,33 @@ def test_levels_are_the_fewest_side_by_side_that_hold_all_but_one_in_a_thousand(
     assert wide.levels == 256
 
 
+def test_a_range_is_told_where_it_is_made_and_not_where_it_is_handed_on() -> None:
+    g = GraphBuilder()
+    wide = {"scale": 1.0, "zero_point": 0}
+    x, y, z = g.tensor("x", (1, 8), scale=STEP), g.tensor("y", (1, 8), **wide), g.tensor("z", (8,), **wide)
+    g.op("FULLY_CONNECTED", [x, g.tensor("w", (8, 8), scale=1 / 64, data=64 * np.eye(8)), -1], [y])
+    g.op("RESHAPE", [y], [z], new_shape=[8])
+    (told,) = examine(None, g.build([x], [z]), samples(16, 8)).warnings
+    assert told.startswith("operator 0 (FULLY_CONNECTED), 'y': 99.9% of the values lie on 3 of 256 levels")
+
+
 def test_a_channel_that_makes_the_scale_of_all_is_told() -> None:
     weights = matrix(8, 64)
     weights[3] *= 100
     layer = Layer(weights, 0.5, "mixed")
     assert "'mixed': one scale for all channels of the weights" in warnings_of([layer], samples(40, 64))
+
+
+def test_values_beyond_a_range_are_told_with_their_share() -> None:
+    given = samples(MOST_SAMPLES, 64)
+    layer = Layer(matrix(64, 64), 0.01, "narrow")  # holds −1.28 to 1.27
+    values = layer.exact(np.concatenate([sample["x"] for sample in given]))
+    share = np.mean((values < -1.29) | (values > 1.28))
+    assert 0.2 < share < 0.4
+    told = examine(*dense([layer]), given).warnings
+    cut = f"{100 * share:.1f}% of the values are cut off by its range -1.28..1.27"
+    assert told == (f"operator 0 (FULLY_CONNECTED), 'narrow': {cut}",)
+    assert examine(*dense([Layer(matrix(64, 64), 0.04, "wide enough")]), given).warnings == ()
 
 
 def test_a_scale_of_nothing_is_told() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from tinydeploy.convert.feeding import feed, real_values
 from tinydeploy.convert.interpreters import litert
 from tinydeploy.convert.matching import match
 from tinydeploy.convert.noise import Noise
-from tinydeploy.convert.ranges import Codes, range_warnings, refuse_vanishing, watched
+from tinydeploy.convert.ranges import Codes, Cut, range_warnings, refuse_vanishing, watched
 from tinydeploy.convert.types import Array, LayerLoss
 from tinydeploy.ir import Model
 from tinydeploy.tflite import parse_model
@@ -49,7 +49,9 @@ def examine(float_data: bytes | None, int8_data: bytes, samples: Sequence[Mappin
             code.add(values[index])
         if beside is not None:
             beside.add(number, values)
-    return Examined(() if beside is None else beside.losses(), range_warnings(model, codes))
+    if beside is None:
+        return Examined((), range_warnings(model, codes, {}))
+    return Examined(beside.losses(), range_warnings(model, codes, beside.cuts(codes)))
 
 
 class _Beside:
@@ -82,6 +84,15 @@ class _Beside:
             )
             for op in self._model.operators
         )
+
+    def cuts(self, tensors: Iterable[int]) -> dict[int, Cut]:
+        """What the ranges of tensors cut off, where the float values are known."""
+        found: dict[int, Cut] = defaultdict(Cut)
+        for truth in self._truths:
+            for index in tensors:
+                if index in truth:
+                    found[index].add(self._model.tensor(index), truth[index])
+        return found
 
     def _note(self, sums: dict[int, Noise], truth: Mapping[int, Array], values: Mapping[int, Array]) -> None:
         for index, array in values.items():

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinydeploy.convert.types import Array
 from tinydeploy.errors import UnsupportedModelError
-from tinydeploy.ir import DType, Model, Operator, SoftmaxAttrs
+from tinydeploy.ir import DType, Model, Operator, SoftmaxAttrs, Tensor
 from tinydeploy.operators.base import printable
 from tinydeploy.operators.softmax import exp_table
 
@@ -17,9 +17,10 @@ FEW_LEVELS = 16
 """Of 256: a tensor whose values all lie on fewer, but for one in a thousand, has four bits left of its eight."""
 
 SATURATED = 0.01
-"""The share of values at an end of the range above which it is told that they may have been cut off."""
+"""The share of the float model's values beyond the range of the int8 tensor that is told."""
 
 _OUTLIERS = 0.001
+_PRESCRIBED = ("SOFTMAX", "LOGISTIC", "TANH", "LOG_SOFTMAX", "L2_NORMALIZATION")
 _CHANNELS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
 VANISHING_SCALE = 1e-8
 """Of a computed tensor. The converter widens the range of one that is always zero to 2e-6: a scale of 7.8e-9."""
@@ -49,16 +50,32 @@ class Codes:
         return int((ends - np.arange(256))[ends <= 256].min())
 
 
+@dataclass
+class Cut:
+    """How many of the float model's values, of all, lie by more than a step beyond what the int8 tensor can hold."""
+
+    beyond: int = 0
+    values: int = 0
+
+    def add(self, tensor: Tensor, truth: Array) -> None:
+        """Count the values that the float model has for a quantized tensor."""
+        low, high, step = _range(tensor)
+        self.beyond += int(np.count_nonzero((truth < low - step) | (truth > high + step)))
+        self.values += truth.size
+
+
 def watched(model: Model) -> tuple[int, ...]:
-    """The quantized tensors whose range calibration has made, by the operators that compute them."""
-    fixed = ("SOFTMAX", "LOGISTIC", "TANH", "LOG_SOFTMAX", "L2_NORMALIZATION")  # the kernels prescribe these ranges
-    return tuple(
-        index
-        for op in model.operators
-        if op.opcode not in fixed
-        for index in op.outputs
-        if model.tensor(index).quantization is not None and model.tensor(index).dtype.label in ("int8", "int16")
-    )
+    """The quantized tensors whose range calibration has made, in the operators' order: neither one that the kernel
+    prescribes, nor one that is handed on from an input."""
+    found = []
+    for op in model.operators:
+        handed_on = {tensor.quantization for tensor in model.activation_inputs(op)}
+        for index in op.outputs:
+            tensor = model.tensor(index)
+            quantized = tensor.quantization is not None and tensor.dtype in (DType.INT8, DType.INT16)
+            if quantized and op.opcode not in _PRESCRIBED and tensor.quantization not in handed_on:
+                found.append(index)
+    return tuple(found)
 
 
 def refuse_vanishing(model: Model) -> None:
@@ -79,8 +96,9 @@ def refuse_vanishing(model: Model) -> None:
             ) from error
 
 
-def range_warnings(model: Model, codes: Mapping[int, Codes]) -> tuple[str, ...]:
-    """What is suspicious, in the operators' order. `codes`: what the tensors held over the samples, by index."""
+def range_warnings(model: Model, codes: Mapping[int, Codes], cuts: Mapping[int, Cut]) -> tuple[str, ...]:
+    """What is suspicious, in the operators' order. `codes`: what the tensors held over the samples, by index; `cuts`:
+    what the float model had for them, where that is known."""
     found: list[str] = []
     for op in model.operators:
         found += _vanishing(model, op)
@@ -88,11 +106,24 @@ def range_warnings(model: Model, codes: Mapping[int, Codes]) -> tuple[str, ...]:
         for index in op.outputs:
             if index in codes:
                 found += _activations(_layer(model, op), codes[index])
+            if index in cuts and cuts[index].beyond > SATURATED * cuts[index].values:
+                low, high, _ = _range(model.tensor(index))
+                share = cuts[index].beyond / cuts[index].values
+                found.append(
+                    f"{_layer(model, op)}: {share:.1%} of the values are cut off by its range {low:g}..{high:g}"
+                )
     return tuple(dict.fromkeys(found))
 
 
 def _layer(model: Model, op: Operator) -> str:
     return f"{op}, '{printable(model.layer_name(op))}'"
+
+
+def _range(tensor: Tensor) -> tuple[float, float, float]:
+    """The least and the most that a quantized tensor can hold, and its step."""
+    assert tensor.quantization is not None
+    limits, q = np.iinfo(tensor.dtype.label), tensor.quantization
+    return (limits.min - q.zero_point) * q.scale, (limits.max - q.zero_point) * q.scale, q.scale
 
 
 def _vanishing(model: Model, op: Operator) -> Iterator[str]:

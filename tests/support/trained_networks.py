@@ -1,0 +1,88 @@
+"""Sources that TensorFlow writes: networks with trained ranges, and .tflite files quantized to several degrees.
+
+`write` runs where TensorFlow is; what tests compare with stands here as numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SHAPE = (8, 8, 2)
+RANGES: Mapping[str, tuple[float, float]] = {
+    "input": (-1.0, 2.0),
+    "convolution": (0.0, 5.1),
+    "mean": (0.0, 2.55),
+    "scores": (-7.0, 8.0),
+}
+"""What training has left, chosen so that zero is one of the 256 values."""
+
+_DRAW = np.random.default_rng(9)
+KERNEL: NDArray[Any] = (_DRAW.standard_normal((3, 3, 2, 6)) * np.linspace(0.1, 0.6, 6)).astype(np.float32)
+BIAS: NDArray[Any] = _DRAW.standard_normal(6).astype(np.float32)
+DENSE: NDArray[Any] = _DRAW.standard_normal((6, 4)).astype(np.float32)
+
+
+def samples(largest: float) -> NDArray[Any]:
+    """Samples of 0..largest, [24, *SHAPE]."""
+    return (np.random.default_rng(4).random((24, *SHAPE)) * largest).astype(np.float32)
+
+
+def write(folder: Path) -> None:
+    """The SavedModels trained/ and partly/, by_keras.keras, and float, float16, dynamic and batch.tflite."""
+    import keras
+    import tensorflow as tf
+
+    _save_trained(folder / "trained", set(RANGES))
+    _save_trained(folder / "partly", {"input", "scores"})
+    keras.utils.set_random_seed(3)
+    layers = [
+        keras.layers.Conv2D(6, 3, activation="relu"),
+        keras.layers.Flatten(),
+        keras.layers.Dense(5),
+    ]  # large enough for dynamic range quantization
+    model = keras.Sequential([keras.Input(SHAPE, name="picture"), *layers])
+    for name, types in {"float": None, "dynamic": [], "float16": [tf.float16]}.items():
+        converter = tf.lite.TFLiteConverter.from_keras_model(model)
+        if types is not None:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.target_spec.supported_types = types
+        (folder / f"{name}.tflite").write_bytes(converter.convert())
+    four = keras.Sequential([keras.Input(batch_shape=(4, *SHAPE)), *layers])
+    (folder / "batch.tflite").write_bytes(tf.lite.TFLiteConverter.from_keras_model(four).convert())
+    model.quantize("int8")
+    model.save(folder / "by_keras.keras")
+
+
+def _save_trained(folder: Path, ranges: set[str]) -> None:
+    """A network with FakeQuant operators as tensorflow-model-optimization leaves them: ranges are variables."""
+    import tensorflow as tf
+
+    class Trained(tf.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.limits = {name: tuple(tf.Variable(each) for each in RANGES[name]) for name in RANGES}
+            self.kernel, self.bias, self.dense = tf.Variable(KERNEL), tf.Variable(BIAS), tf.Variable(DENSE)
+
+        def passed(self, value: Any, name: str) -> Any:
+            if name not in ranges:
+                return value
+            return tf.quantization.fake_quant_with_min_max_vars(value, *self.limits[name])
+
+        @tf.function(input_signature=[tf.TensorSpec((None, *SHAPE), name="picture")])  # type: ignore[untyped-decorator]
+        def __call__(self, picture: Any) -> dict[str, Any]:
+            most = tf.reduce_max(tf.abs(KERNEL), axis=(0, 1, 2))
+            kernel = tf.quantization.fake_quant_with_min_max_vars_per_channel(
+                self.kernel, -most, most, narrow_range=True
+            )
+            dense = tf.quantization.fake_quant_with_min_max_vars(self.dense, -2.54, 2.54, narrow_range=True)
+            inner = tf.nn.conv2d(self.passed(picture, "input"), kernel, 1, "SAME") + self.bias
+            inner = self.passed(tf.nn.relu(inner), "convolution")
+            inner = self.passed(tf.reduce_mean(inner, axis=(1, 2)), "mean")
+            return {"scores": self.passed(tf.matmul(inner, dense), "scores")}
+
+    tf.saved_model.save(Trained(), str(folder))

@@ -180,6 +180,7 @@ def test_the_cmake_project_builds_and_runs(tmp_path: Path) -> None:
 def test_the_make_fragment_builds(tmp_path: Path) -> None:
     write_files(_files(chain()), tmp_path / "nets" / "chain")
     (tmp_path / "section.h").write_text('#define CHAIN_MODEL_SECTION __attribute__((section(".qspi")))\n')
+    (tmp_path / "user.c").write_text('#include "chain_tflm.h"\nint main(void) { return chain_setup(); }\n')
     (tmp_path / "Makefile").write_text(
         f"TFLM_INCLUDE := {HEADERS} {tmp_path}\n"
         "TFLM_LIB := libtflm.a\n"
@@ -187,6 +188,7 @@ def test_the_make_fragment_builds(tmp_path: Path) -> None:
         "all: $(CHAIN_TFLM_SOURCES)\n"
         "\tarm-none-eabi-g++ -mcpu=cortex-m4 -mthumb -Wall -Wextra -Werror -include section.h $(CHAIN_TFLM_CXXFLAGS)"
         " -c $^\n"
+        "\tarm-none-eabi-gcc -std=c99 -Wall -Wextra -Wpedantic -Werror $(CHAIN_TFLM_INCLUDES) -c user.c\n"
         "\t@echo $(CHAIN_TFLM_LIBS)\n"
     )
     done = subprocess.run(["make", "-s"], cwd=tmp_path, capture_output=True, text=True, check=False)

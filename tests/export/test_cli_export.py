@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from tinydeploy.cli.export import FORMS
+from tinydeploy.errors import UsageError
 from tinydeploy.export import packages
+from tinydeploy.pipeline.exporting.folder import RECORD, write_export
 
 Run = Callable[..., "tuple[int, str, str]"]
 
@@ -23,7 +25,7 @@ def contents(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != RECORD
     }
 
 
@@ -84,6 +86,31 @@ def test_the_same_bytes_wherever_and_whenever(more: tuple[str, ...], tmp_path: P
     assert found[0] == found[1]
     for path in (tmp_path / "place0" / "out").rglob("*"):
         assert path.is_dir() or str(tmp_path).encode() not in path.read_bytes()
+
+
+def test_what_is_the_users_stays(tmp_path: Path) -> None:
+    """An older export's files go, but neither those of others nor those that were changed."""
+    (tmp_path / "notes.txt").write_text("mine")
+    assert write_export({"src/a.c": "a", "src/b.c": "b", "b.h": "b"}, tmp_path) == ()
+    (tmp_path / "b.h").write_text("changed")
+    assert write_export({"a.h": b"a"}, tmp_path) == ("src/a.c", "src/b.c")
+    assert sorted(contents(tmp_path)) == ["a.h", "b.h", "notes.txt"]
+    for ill in ("notes.txt", "b.h"):
+        with pytest.raises(UsageError, match=f"no export wrote, or that were changed since: {ill}"):
+            write_export({"new.h": "new", ill: "ours"}, tmp_path)
+        assert not (tmp_path / "new.h").exists()
+    write_export({"notes.txt": "ours"}, tmp_path, force=True)
+    assert (tmp_path / "notes.txt").read_text() == "ours" and not (tmp_path / "a.h").exists()
+
+
+@pytest.mark.parametrize("path", ["../outside.txt", "/etc/hostname", "sub/../../outside.txt"])
+def test_a_record_does_not_lead_out_of_its_folder(path: str, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.txt"
+    outside.write_text("mine")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / RECORD).write_text(json.dumps({path: hashlib.sha256(b"mine").hexdigest()}))
+    assert write_export({"a": "a"}, folder) == () and outside.read_text() == "mine"
 
 
 def test_what_does_not_fit_writes_no_package(run: Run, tmp_path: Path) -> None:

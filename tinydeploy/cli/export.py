@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from tinydeploy.pipeline.exporting.export import Runtime
     from tinydeploy.plan.tflm import KernelSet
 
-_NOT_MADE_OF = frozenset({"output", "format_", "toolchain"})
+_NOT_MADE_OF = frozenset({"output", "force", "format_", "toolchain"})
 FORMS: tuple[Form, ...] = (
     "c",
     "platformio",
@@ -92,6 +93,7 @@ FORMS: tuple[Form, ...] = (
     show_default=True,
     help="The kernels that TensorFlow Lite Micro is built with: they decide about scratch memory.",
 )
+@click.option("--force", is_flag=True, help="Write over files in DIR that no export wrote, or that were changed since.")
 @click.option("--no-verify", "verify", flag_value=False, default=True, help="No check on TFLM on this computer.")
 @click.option(
     "--name",
@@ -129,6 +131,7 @@ def command(
     runtime: Runtime,
     kernels: KernelSet,
     verify: bool,
+    force: bool,
     names: tuple[str, ...],
     told: Mapping[str, Any],
     toolchain: str | None,
@@ -149,8 +152,8 @@ def command(
     from tinydeploy.boards import find_board
     from tinydeploy.cli.planning import extras_choices, plan_choices
     from tinydeploy.convert.types import ConvertOptions
-    from tinydeploy.files import write_files
     from tinydeploy.pipeline.exporting import ExportOptions, export
+    from tinydeploy.pipeline.exporting.folder import write_export
     from tinydeploy.pipeline.planning import require_fit
     from tinydeploy.report.exports import export_document
     from tinydeploy.report.plans import Planned
@@ -181,7 +184,7 @@ def command(
     )
     with progress() as stage:
         made = export(models, str(output), options, stage)
-        write_files(made.files, output)
+        gone = write_export(made.files, output, force=force)
     chosen = {
         "board": board,
         "calibration": calibration,
@@ -194,7 +197,8 @@ def command(
         **told,
         **pipeline.describe(options.plan),
     }
-    emit(export_document(made.facts, provenance(chosen, made.tools)), format_)
+    facts = replace(made.facts, notes=tuple(f"gone, left from an earlier export: {path}" for path in gone))
+    emit(export_document(facts, provenance(chosen, made.tools)), format_)
     if isinstance(made.facts.planned, Planned):
         require_fit(made.facts.planned, hint="`tinydeploy plan` names the tensors to blame")
 

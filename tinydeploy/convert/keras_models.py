@@ -216,4 +216,5 @@ def _written_by(path: Path) -> str:
 
 
 def _a(words: str) -> str:
-    return printable(f"{'an' if words[:1] in 'aeiou' else 'a'} {words.removeprefix('builtins.')}")
+    name = words.removeprefix("builtins.")
+    return printable(f"{'an' if name[:1] in 'aeiou' else 'a'} {name}")

@@ -156,12 +156,10 @@ def _loss_table(converted: Converted) -> Table:
         )
         for loss in losses[:SHOWN_LOSSES]
     )
-    note = (
-        f"float against int8, computed on this computer over {_loss_samples(converted)} calibration samples; own: of "
-    )
-    note += "this operator alone; SQNR: with all that comes before it"
+    over = f"float against int8, computed on this computer over {_loss_samples(converted)} calibration samples"
+    note = f"{over}; own: of this operator alone; SQNR: with all that comes before it"
     more = len(converted.losses) - len(rows)
-    return Table("", columns, rows, note=note + (f"; {more} more layers in --format json" if more > 0 else ""))
+    return Table("", columns, rows, note=note + (f"; all {len(converted.losses)} in --format json" if more > 0 else ""))
 
 
 def _loss_samples(converted: Converted) -> int:

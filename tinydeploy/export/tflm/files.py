@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from tinydeploy import __version__
 from tinydeploy.boards import Board
+from tinydeploy.codegen.extras import NO_EXTRAS, Extras
+from tinydeploy.codegen.io import io_files
 from tinydeploy.codegen.literals import c_float, c_lines
 from tinydeploy.codegen.names import c_identifier, comment_text, require_identifier
 from tinydeploy.codegen.support import PORT_CTYPES
@@ -34,7 +36,8 @@ class Export:
     `data` is the file that TFLM gets, `model` what was read from it, before any transformation. `arena`: predicted for
     it, for `kernels` on `board`, None for any Cortex-M with the DSP extension. `greedy`: what TFLM would take by its
     own planner, without the placement inside the file, where that is known. `original_sha256`: of the file without it.
-    `tools` are names and versions of what the model was made with.
+    `tools` are names and versions of what the model was made with, `extras` what the helpers for inputs and outputs are
+    told.
     """
 
     data: bytes
@@ -45,6 +48,7 @@ class Export:
     greedy: TflmArena | None = None
     original_sha256: str = ""
     tools: Mapping[str, str] | None = None
+    extras: Extras = NO_EXTRAS
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def tflm_files(export: Export, name: str | None = None) -> Mapping[str, str | by
     """The files by relative path. `name` becomes the C prefix; without one it is made of the model's.
 
     Raises `UnsupportedModelError` for operators that TFLM has no kernel for, or for an input or output of a type that
-    the interface cannot have, and `UsageError` for a name that is no identifier.
+    the interface cannot have, and `UsageError` for a name that is no identifier or labels that are not the classes.
     """
     model = export.model
     prefix = require_identifier(name) if name is not None else c_identifier(model.name)
@@ -105,7 +109,7 @@ def tflm_files(export: Export, name: str | None = None) -> Mapping[str, str | by
     }
     files: dict[str, str | bytes] = {path: env.get_template(source).render(context) for path, source in names.items()}
     array = env.get_template("model.cc.j2").render(context | {"initializer": c_lines(export.data)})
-    files |= {f"{prefix}.tflite": export.data, f"{prefix}_model.cc": array}
+    files |= {f"{prefix}.tflite": export.data, f"{prefix}_model.cc": array, **io_files(model, prefix, export.extras)}
     return {**files, "manifest.json": manifest(export, prefix, methods, files)}
 
 

@@ -245,6 +245,7 @@ def _for_tflm(
             greedy=placed.plan.greedy[options.kernels],
             original_sha256=int8.model.sha256,
             tools=int8.converted.tools if int8.converted is not None else None,
+            extras=options.extras[0],
         ),
         options.names[0] if options.names else None,
     )

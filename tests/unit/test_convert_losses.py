@@ -177,6 +177,17 @@ def test_the_same_name_on_other_weights_is_no_match() -> None:
     assert found[1].sqnr_db is not None  # by name, its weights and its shape
 
 
+def test_the_same_name_on_other_inputs_is_no_match() -> None:
+    f, q = GraphBuilder(), GraphBuilder()
+    x, other, y = (f.tensor(name, (1, 8), "float32") for name in ("x", "other", "y"))
+    f.op("ADD", [x, other], [y])
+    quantized = q.tensor("x", (1, 8), scale=STEP)
+    out = q.tensor("y", (1, 8), scale=STEP)
+    q.op("ADD", [quantized, q.tensor("one", (1, 8), scale=STEP, data=np.ones((1, 8)))], [out])
+    both = parse_model(f.build([x, other], [y])), parse_model(q.build([quantized], [out]))
+    assert match(*both).operators == {}
+
+
 def test_an_operator_that_the_float_model_does_not_have_is_left_out() -> None:
     layers = [Layer(matrix(8, 8, seed=seed), 0.05, f"float {seed}", f"int8 {seed}") for seed in range(3)]
     float_data, _ = dense(layers[:1])

@@ -68,6 +68,8 @@ def _alike(float_model: Model, one: Operator, int8_model: Model, other: Operator
         one.opcode == other.opcode
         and one.attrs == other.attrs
         and [float_model.tensor(i).shape for i in one.outputs] == [int8_model.tensor(i).shape for i in other.outputs]
+        and [t.shape for t in float_model.activation_inputs(one)]
+        == [t.shape for t in int8_model.activation_inputs(other)]
         and all(
             _same_constant(*pair)
             for pair in zip(float_model.constant_inputs(one), int8_model.constant_inputs(other), strict=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import permutations
+from itertools import pairwise, permutations
 from pathlib import Path
 from random import Random
 from types import MappingProxyType
@@ -176,7 +176,7 @@ def test_what_has_no_place_gets_none() -> None:
     assert plan.nonpersistent_bytes == 112 + 4000
     # an output that nobody reads is written all the same: it must not lie on what is alive then
     spans = sorted((plan.offsets[index], plan.offsets[index] + model.tensor(index).bytes) for index in (x, a, b))
-    assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans))
 
 
 def test_scratch_has_room() -> None:

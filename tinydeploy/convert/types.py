@@ -139,8 +139,8 @@ class Evaluation:
 class Converted:
     """An int8 model with where it comes from. `data`: the .tflite file; `float_data`: the same network in float, None
     where there is none. `source_sha256` and `source_bytes` are those of the file (of a folder's files in order), empty
-    for a function. `float_weights_bytes` of the float model are its parameters at 4 bytes each. `inputs` are those of
-    the float model, as calibration and evaluation data are for it."""
+    for a function. `float_weights_bytes` of the float model are its parameters at 4 bytes each. `held_out` are the data
+    of `evaluation`."""
 
     data: bytes
     float_data: bytes | None
@@ -155,4 +155,4 @@ class Converted:
     evaluation: Evaluation | None = None
     warnings: tuple[str, ...] = ()
     tools: Mapping[str, str] = field(default_factory=dict)
-    inputs: tuple[InputSpec, ...] = ()
+    held_out: EvaluationSet | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,17 +58,16 @@ def make_int8(text: str, options: ConvertOptions, *, on_convert: Callable[[], No
 
 
 def evaluation_set(int8: Int8Model, spec: str, pixels: Pixels | None) -> EvaluationSet:
-    """The evaluation data: floats by the inputs of the float model, or of the file where there is none.
+    """The evaluation data, as floats by input: those that a conversion has read, or read now.
 
     Raises `UsageError`, `MissingToolError`.
     """
     from tinydeploy.convert.evaluation import load_evaluation
 
+    if int8.converted is not None and int8.converted.held_out is not None:
+        return int8.converted.held_out
     tensors = [int8.model.tensor(index) for index in int8.model.inputs]
-    wanted: Sequence[InputSpec] = [InputSpec(t.name, t.shape[1:], "float32") for t in tensors]
-    if int8.converted is not None:
-        wanted = int8.converted.inputs or wanted
-    return load_evaluation(spec, wanted, pixels=pixels)
+    return load_evaluation(spec, [InputSpec(t.name, t.shape[1:], "float32") for t in tensors], pixels=pixels)
 
 
 def evaluate_int8(int8: Int8Model, data: EvaluationSet) -> Evaluation:

@@ -17,11 +17,13 @@ from tinydeploy.convert.losses import Examined, examine
 from tinydeploy.convert.network import Network
 from tinydeploy.convert.quantize import quantize
 from tinydeploy.convert.refusals import refuse
+from tinydeploy.convert.soundness import check_sound
 from tinydeploy.convert.types import Array, Calibration, Converted, ConvertOptions, EvaluationSet, Source
 from tinydeploy.errors import UsageError
 from tinydeploy.operators.base import printable
+from tinydeploy.tflite import parse_model
 
-_TOOLS = ("tensorflow", "tensorflow-cpu", "keras", "tf_keras", "onnx2tf", "numpy")
+_TOOLS = ("tensorflow", "tensorflow-cpu", "keras", "tf_keras", "onnx2tf", "ai-edge-litert", "numpy")
 _CALIBRATION_HINT = (
     "--calibration names samples as the device will see them: a .npz file, a folder of .npy files or images, or "
     "module:function"
@@ -35,6 +37,7 @@ def convert_here(source: Source, options: ConvertOptions, sha256: str, source_by
     """
     shown = printable(source.text, 400)
     network = _load(source)
+    unsound = check_sound(shown, parse_model(network.float_data, name=shown))
     trained = has_trained_ranges(network)
     if trained:
         network = with_plain_floats(network)
@@ -56,9 +59,15 @@ def convert_here(source: Source, options: ConvertOptions, sha256: str, source_by
         calibration_samples=len(samples),
         losses=examined.losses,
         evaluation=evaluate(network.float_data, data, held_out) if held_out else None,
-        warnings=(*network.warnings, *(calibration.warnings if calibration else ()), *notes, *examined.warnings),
+        warnings=(
+            *network.warnings,
+            *unsound,
+            *(calibration.warnings if calibration else ()),
+            *notes,
+            *examined.warnings,
+        ),
         tools=_versions(),
-        inputs=network.inputs,
+        held_out=held_out,
     )
 
 

@@ -4,6 +4,7 @@
 attributes alone; `moves.py` does so for operators that only move bytes. `picture.py` says which byte of which value
 lies where; `places.py` turns rows into addresses. `replay.py` runs the program on the picture, and `claims.py`
 compares what a plan says about itself with what the replay saw. `shared.py` looks at several plans in one arena.
+`offline.py` checks the placements that are written into files for TensorFlow Lite Micro.
 """
 
 from __future__ import annotations

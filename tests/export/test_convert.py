@@ -47,6 +47,9 @@ TASKS = {
         name: Task(f"{FUNCTIONS}:{name}", PIXELS)
         for name in ("never_called", "in_eights", "inverse", "fails", "fails_when_called", "not_alone", "no_model")
     },
+    "half read": Task(f"{FUNCTIONS}:half_read", ConvertOptions(calibration="sum.npz")),
+    "remembers": Task(f"{FUNCTIONS}:remembers", PIXELS),
+    "astray": Task(f"{FUNCTIONS}:astray", PIXELS),
     "nothing": Task(f"{FUNCTIONS}:nothing", PIXELS),
     "nowhere": Task("nowhere.at_all:model", PIXELS),
 }
@@ -198,6 +201,11 @@ def test_what_comes_out_is_planned_and_run(outcomes: dict[str, Outcome], folder:
             assert real_values(model.tensor(one), ours[one]) == pytest.approx(theirs[other], abs=0.05)
 
 
+def test_an_input_that_nothing_reads_is_told(outcomes: dict[str, Outcome]) -> None:
+    warnings = converted(outcomes, "half read").warnings
+    assert any(warning.endswith("nothing in the model reads its input 'b'") for warning in warnings)
+
+
 def worst(outcomes: dict[str, Outcome], name: str) -> float:
     """The lowest signal to noise of an operator, in dB."""
     return min(loss.sqnr_db for loss in converted(outcomes, name).losses if loss.sqnr_db is not None)
@@ -242,6 +250,8 @@ REFUSED = [
     ("never_called", UnsupportedModelError, "shape of the model's input is not known", "call the model once"),
     ("in_eights", UnsupportedModelError, "takes batches of 8 samples only", "one sample at a time"),
     ("inverse", UnsupportedModelError, "'Erfinv' (layer 'unusual", "firmware"),
+    ("remembers", UnsupportedModelError, "layer 'memory' keeps a state", "as an input"),
+    ("astray", ModelError, "the weights of layer 'lost' hold NaN", "training"),
     ("fails", UsageError, "failed with ValueError: the weights are elsewhere", 'raise ValueError("the weights'),
     ("fails_when_called", UsageError, "failed with KeyError", "raise KeyError"),
     ("not_alone", UsageError, "returned a tuple, and no Keras model", "alone"),

@@ -98,6 +98,32 @@ def inverse() -> Any:
     return keras.Sequential([keras.Input((4,), name="x"), keras.layers.Dense(3), Inverse(name="unusual")])
 
 
+def remembers() -> Any:
+    """A layer that keeps what it has seen for the next call."""
+    import keras
+    from keras import layers
+
+    recurrent = layers.SimpleRNN(4, unroll=True, stateful=True, name="memory")
+    return keras.Sequential([keras.Input(batch_shape=(1, 5, 3), name="x"), recurrent, layers.Dense(2)])
+
+
+def astray() -> Any:
+    """Weights as training leaves them that has diverged."""
+    import keras
+
+    model = keras.Sequential([keras.Input((4,), name="x"), keras.layers.Dense(2, name="lost")])
+    model.layers[0].set_weights([np.full((4, 2), np.nan), np.zeros(2)])
+    return model
+
+
+def half_read() -> Any:
+    """A model with an input that nothing reads."""
+    import keras
+
+    inputs = [keras.Input((4,), name="a"), keras.Input((6,), name="b")]
+    return keras.Model(inputs, keras.layers.Dense(2)(inputs[0]))
+
+
 def fails() -> Any:
     """What a user's function may do."""
     raise ValueError("the weights\nare elsewhere")

@@ -47,6 +47,7 @@ def convert_here(source: Source, options: ConvertOptions, sha256: str, source_by
     samples = calibration.samples if calibration else ()
     data, notes = _quantized(network, trained, samples, options, shown)
     examined = examine(network.float_data, data, samples) if samples else Examined((), ())
+    told = calibration.warnings if calibration else ()
     return Converted(
         data=data,
         float_data=network.float_data,

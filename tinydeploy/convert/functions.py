@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tinydeploy.errors import UsageError
+from tinydeploy.errors import TinydeployError, UsageError
 from tinydeploy.operators.base import printable
 
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -52,7 +53,7 @@ def guarded(spec: str, step: Callable[[], Any]) -> Any:
     """`step()`, which runs the user's code. Raises `UsageError` in place of what the code raises."""
     try:
         return step()
-    except UsageError:
+    except TinydeployError:
         raise
     except Exception as error:
         raise _failed(spec, error) from error
@@ -67,5 +68,12 @@ def _failed(spec: str, error: Exception) -> UsageError:
 def _place(error: Exception) -> str | None:
     """The last line of the user's own code on the way to the error: what is installed is not theirs."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if f.line and not {"site-packages", "tinydeploy"} & set(Path(f.filename).parts)]
+    stdlib = Path(sysconfig.get_path("stdlib"))
+    own = [
+        frame
+        for frame in frames
+        if frame.line
+        and not {"site-packages", "tinydeploy"} & set(Path(frame.filename).parts)
+        and not Path(frame.filename).is_relative_to(stdlib)
+    ]
     return f"{own[-1].filename}:{own[-1].lineno}: {printable(own[-1].line or '', 120)}" if own else None

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from itertools import chain, count
 from typing import Any
 
-from tinydeploy.convert.refusals import refused_by_converter
+from tinydeploy.convert.refusals import layer_of, refused_by_converter
 from tinydeploy.convert.types import InputSpec
+from tinydeploy.errors import UnsupportedModelError
+from tinydeploy.operators.base import printable
 
 _SOURCE = re.compile(r"(\^?)([^:]*)(:\d+)?")
 """What a node of a GraphDef reads: of a node an output, or its end (`^`)."""
@@ -58,6 +60,7 @@ def trace(
 
     `call` takes a tensor for each of `inputs` and returns the outputs in order, which get the names `outputs`; those
     that there is no name for are called `output_0` and so on. `plain` gives a node the name that the user knows.
+    Raises what `call` raises, and `UnsupportedModelError` for layers that change variables when they are called.
     """
     import tensorflow as tf
     from tensorflow.python.eager.wrap_function import function_from_graph_def
@@ -77,6 +80,7 @@ def trace(
 
     signature = [tf.TensorSpec((1, *spec.shape), spec.dtype, name=spec.name) for spec in inputs]
     traced = tf.function(named, input_signature=signature, autograph=False).get_concrete_function()
+    _refuse_state(traced.graph, plain or str)
     frozen = convert_variables_to_constants_v2(traced, lower_control_flow=False)
     # `tf.function` wraps outputs once more, in nodes called Identity: end before these
     graph = frozen.graph.as_graph_def()
@@ -108,6 +112,17 @@ def to_float_tflite(function: Any) -> bytes:
     with refused_by_converter(function):
         data: bytes = converter(function).convert()
     return data
+
+
+def _refuse_state(graph: Any, plain: Callable[[str], str]) -> None:
+    """Raise `UnsupportedModelError` for operations that write to variables, which become constants."""
+    writers = [layer_of(plain(node.name)) for node in graph.get_operations() if node.type.startswith("Assign")]
+    if writers:
+        layers = ", ".join(f"'{printable(layer)}'" for layer in dict.fromkeys(writers))
+        raise UnsupportedModelError(
+            f"the model changes when it is called: layer {layers} keeps a state, or draws random numbers",
+            hint="give the state as an input and take it as an output, and leave random numbers to the training",
+        )
 
 
 def _rename(graph: Any, plain: Callable[[str], str]) -> None:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from tinydeploy.convert.types import Converted, Evaluation
-from tinydeploy.ir import Model
+from tinydeploy.ir import DType, Model
 from tinydeploy.operators.base import printable
 from tinydeploy.plan.tflm import OfflinePlan, TflmArena
 from tinydeploy.report.conversions import (
@@ -181,7 +181,7 @@ def _blocks(facts: ExportFacts) -> list[Block]:
     names = ", ".join(printable(model.name, 200) for model in facts.models)
     what = [f"package: {', '.join(facts.forms)}"] if facts.forms else []
     what += ["for TensorFlow Lite Micro"] if facts.tflm is not None else []
-    what = (["int8"] if facts.converted is not None else []) + what
+    what = ([_quantized(facts.models[0])] if facts.converted is not None else []) + what
     blocks: list[Block] = [Line(f"{names} exported to {printable(facts.folder, 300)}: {'; '.join(what)}", "title")]
     blocks += [Line(printable(note, 400)) for note in facts.notes]
     blocks += _fit_blocks(facts)
@@ -199,6 +199,12 @@ def _blocks(facts: ExportFacts) -> list[Block]:
     if facts.tflm is not None:
         blocks += _tflm_blocks(facts.tflm)
     return blocks
+
+
+def _quantized(model: Model) -> str:
+    """What a conversion has made, in a word or two."""
+    wide = any(model.tensor(t).dtype is DType.INT16 for op in model.operators for t in op.outputs)
+    return "int8 weights, int16 activations" if wide else "int8"
 
 
 def _fit_blocks(facts: ExportFacts) -> list[Block]:

@@ -83,7 +83,6 @@ def test_a_sequential_model(outcomes: dict[str, Outcome]) -> None:
     assert only_integers(model)
     assert [(shape, dtype) for _, shape, dtype in ends(model)] == [((1, 8, 8, 3), "int8"), ((1, 4), "int8")]
     assert ends(model)[0][0] == "pixels"
-    assert [spec.name for spec in got.inputs] == ["pixels"]
     # 8·3·3·3 + 4·8 of the normalization + 8·3·3 + 8·8 + 8 + 4·8 + 4, 4 bytes each
     assert got.float_weights_bytes == 4 * (216 + 32 + 72 + 64 + 8 + 32 + 4)
     assert got.calibration_samples == keras_sources.SAMPLES
@@ -150,7 +149,6 @@ def test_inputs_and_outputs_keep_kerass_order_and_names(outcomes: dict[str, Outc
     for data, dtype in ((got.data, "int8"), (got.float_data, "float32")):
         assert data is not None
         assert ends(parse_model(data)) == [(name, shape, dtype) for name, shape in shapes]
-    assert [(spec.name, spec.shape) for spec in got.inputs] == [("zeta", (8,)), ("alpha", (4, 4, 1))]
 
 
 def test_tensors_are_called_as_the_layers_in_both_files(outcomes: dict[str, Outcome]) -> None:

@@ -37,11 +37,11 @@ def convert_here(source: Source, options: ConvertOptions, sha256: str, source_by
     """
     shown = printable(source.text, 400)
     network = _load(source)
-    unsound = check_sound(shown, parse_model(network.float_data, name=shown))
     trained = has_trained_ranges(network)
     if trained:
         network = with_plain_floats(network)
     refuse(shown, graph_obstacles(network.float_data, layers=network.layers))
+    unsound = check_sound(shown, parse_model(network.float_data, name=shown))
     calibration = _calibration(network, options, needed=not trained)
     held_out = _evaluation_set(network, options)  # before the long part, which bad data are not worth
     samples = calibration.samples if calibration else ()
@@ -60,13 +60,7 @@ def convert_here(source: Source, options: ConvertOptions, sha256: str, source_by
         calibration_samples=len(samples),
         losses=examined.losses,
         evaluation=evaluate(network.float_data, data, held_out) if held_out else None,
-        warnings=(
-            *network.warnings,
-            *unsound,
-            *(calibration.warnings if calibration else ()),
-            *notes,
-            *examined.warnings,
-        ),
+        warnings=(*network.warnings, *unsound, *told, *notes, *examined.warnings),
         tools=_versions(),
         held_out=held_out,
     )

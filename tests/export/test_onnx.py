@@ -18,8 +18,9 @@ from tinydeploy.convert.feeding import feed, real_values
 from tinydeploy.convert.interpreters import litert
 from tinydeploy.convert.onnx_files import read_onnx
 from tinydeploy.convert.onnx_rewriting import rewritten
-from tinydeploy.convert.types import Converted, ConvertOptions, InputSpec
+from tinydeploy.convert.types import Converted, ConvertOptions
 from tinydeploy.errors import ModelError, TinydeployError, UnsupportedModelError
+from tinydeploy.ir import Model
 from tinydeploy.tflite import parse_model
 from tinydeploy.verify.tflm import TflmReference
 
@@ -81,19 +82,20 @@ def onnxruntime_outputs(path: Path, name: str) -> Array:
     )
 
 
-def turned(specs: tuple[InputSpec, ...], name: str) -> dict[str, Array]:
+def turned(model: Model, name: str) -> dict[str, Array]:
     """The samples as the model takes them: by hand, channels last."""
     last = {each: np.moveaxis(array, 1, -1) if array.ndim > 2 else array for each, array in samples(name).items()}
     if name == "channels_last":
         last = samples(name)
-    assert {spec.name: (SAMPLES, *spec.shape) for spec in specs} == {each: a.shape for each, a in last.items()}
+    inputs = [model.tensor(index) for index in model.inputs]
+    assert {each.name: each.shape[1:] for each in inputs} == {each: array.shape[1:] for each, array in last.items()}
     return last
 
 
 def tflm_outputs(done: Converted, name: str) -> Array:
     """The output for all samples as real numbers, in the file's order of axes."""
     model = parse_model(done.data)
-    runs = TflmReference().run(model, done.data, feed(model, turned(done.inputs, name)))
+    runs = TflmReference().run(model, done.data, feed(model, turned(model, name)))
     real = np.concatenate([real_values(model.tensor(model.outputs[0]), run[model.outputs[0]]) for run in runs])
     return np.moveaxis(real, -1, 1) if real.ndim > 2 else real
 
@@ -108,9 +110,7 @@ def test_floats_are_those_of_onnxruntime(name: str, folder: Path, outcomes: Mapp
     assert done.float_data is not None
     wanted = onnxruntime_outputs(folder / f"{name}.onnx", name)
     model = parse_model(done.float_data)
-    found = [
-        run[model.outputs[0]] for run in litert(done.float_data, feed(model, turned(done.inputs, name)), model.outputs)
-    ]
+    found = [run[model.outputs[0]] for run in litert(done.float_data, feed(model, turned(model, name)), model.outputs)]
     ours = np.concatenate(found)
     ours = np.moveaxis(ours, -1, 1) if wanted.ndim > 2 else ours
     assert np.abs(ours - wanted).max() <= 1e-5 * np.abs(wanted).max()
@@ -126,7 +126,7 @@ def test_int8_is_close_to_onnxruntime(name: str, folder: Path, outcomes: Mapping
 def test_int8_computes_here_what_tflm_computes(outcomes: Mapping[str, Outcome]) -> None:
     cases = {name: converted(outcomes, name) for name in ("residual", "mixed", "segments")}
     models = {name: parse_model(done.data) for name, done in cases.items()}
-    fed = {name: feed(models[name], turned(done.inputs, name))[:4] for name, done in cases.items()}
+    fed = {name: feed(models[name], turned(models[name], name))[:4] for name, done in cases.items()}
     ours = run_models_on_host(
         [HostModel(cases[name].data, tuple(tuple(s.values()) for s in fed[name])) for name in cases]
     )

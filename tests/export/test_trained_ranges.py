@@ -6,6 +6,7 @@ import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,13 @@ import pytest
 
 from tests.support.conversions import Outcome, Task, convert_all, converted, needs_tensorflow, refusal
 from tests.support.host_models import HostModel, run_models_on_host
-from tests.support.trained_networks import BIAS, DENSE, KERNEL, RANGES, SHAPE, samples, write
+from tests.support.trained_networks import BIAS, DENSE, KERNEL, RANGES, SHAPE, samples, write, write_with_tfmot
 from tinydeploy.convert.aware_keras import made_with_tfmot
 from tinydeploy.convert.feeding import feed
 from tinydeploy.convert.interpreters import litert
 from tinydeploy.convert.types import ConvertOptions
 from tinydeploy.errors import UnsupportedModelError, UsageError
-from tinydeploy.ir import Model, Quantization
+from tinydeploy.ir import DType, Model, Quantization
 from tinydeploy.tflite import parse_model
 from tinydeploy.verify.tflm import TflmReference
 
@@ -131,8 +132,8 @@ def test_what_keras_has_quantized_is_told_from_training(outcomes: Mapping[str, O
 def test_a_float_tflite_file_keeps_its_plain_names(outcomes: Mapping[str, Outcome]) -> None:
     done = converted(outcomes, "float")
     model = parse_model(done.data)
-    assert model.tensor(model.inputs[0]).name == "picture" == done.inputs[0].name
-    assert done.inputs[0].shape == SHAPE
+    assert model.tensor(model.inputs[0]).name == "picture"
+    assert model.tensor(model.inputs[0]).shape == (1, *SHAPE)
     assert len(weights_of(model, "CONV_2D").scales) == 6
     assert done.float_weights_bytes == 4 * (3 * 3 * 2 * 6 + 6 + 6 * 6 * 6 * 5)  # a bias of zeros is not in the file
 
@@ -156,6 +157,18 @@ def test_int8_computes_here_what_tflm_computes(outcomes: Mapping[str, Outcome]) 
     for model, data, given, outputs in zip(models, cases, fed, ours, strict=True):
         for mine, theirs in zip(outputs, TflmReference().run(model, data, given), strict=True):
             np.testing.assert_array_equal(mine[0].reshape(-1), theirs[model.outputs[0]].reshape(-1))
+
+
+def test_a_wrapped_keras_file_gives_what_its_saved_model_gives(tmp_path: Path) -> None:
+    if find_spec("tensorflow_model_optimization") is None:
+        pytest.skip("tensorflow-model-optimization cannot be installed beside OR-tools: both pin absl-py")
+    tasks = {"file": Task("wrapped.h5", PLAIN), "folder": Task("wrapped", PLAIN)}
+    outcomes = convert_all(tmp_path, tasks, write_with_tfmot)
+    models = [parse_model(converted(outcomes, name).data) for name in tasks]
+    for opcode in ("INPUT", "CONV_2D", "FULLY_CONNECTED"):
+        assert written_by(models[0], opcode) == written_by(models[1], opcode)
+    weights = [{t.data for t in model.tensors if t.constant and t.dtype is DType.INT8} for model in models]
+    assert weights[0] == weights[1]
 
 
 @pytest.mark.parametrize(

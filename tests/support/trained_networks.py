@@ -86,3 +86,18 @@ def _save_trained(folder: Path, ranges: set[str]) -> None:
             return {"scores": self.passed(tf.matmul(inner, dense), "scores")}
 
     tf.saved_model.save(Trained(), str(folder))
+
+
+def write_with_tfmot(folder: Path) -> None:
+    """wrapped.h5 and wrapped/ (a SavedModel): one model, trained by tensorflow-model-optimization for a few steps."""
+    import tensorflow as tf
+    import tf_keras
+    from tensorflow_model_optimization.python.core.quantization.keras.quantize import quantize_model
+
+    tf_keras.utils.set_random_seed(3)
+    layers = [tf_keras.layers.Conv2D(6, 3, activation="relu"), tf_keras.layers.Flatten(), tf_keras.layers.Dense(4)]
+    model = quantize_model(tf_keras.Sequential([tf_keras.Input(SHAPE, name="picture"), *layers]))
+    model.compile("sgd", "mse")
+    model.fit(samples(1.0), np.zeros((24, 4)), epochs=2, verbose=0)
+    model.save(folder / "wrapped.h5")
+    tf.saved_model.save(model, str(folder / "wrapped"))

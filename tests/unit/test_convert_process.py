@@ -18,12 +18,12 @@ from tinydeploy.errors import MissingToolError, UnsupportedModelError
 
 SOURCE = "nets:small"
 LAST_WORDS = "LLVM ERROR: out of patience"
-READ = "import os, sys, time; sys.stdin.buffer.peek(1);"
+IMPORTS = "import os, sys, time;"
 
 
 def starting(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     """Stands in for the worker's own start."""
-    monkeypatch.setattr(process, "START", READ + code)
+    monkeypatch.setattr(process, "START", IMPORTS + code)
 
 
 def converted() -> object:
@@ -41,6 +41,7 @@ def converted() -> object:
         ),
         ("os.kill(os.getpid(), 9)", "SIGKILL", "memory"),
         ("os._exit(7)", "code 7", "module:function"),
+        ("os.close(0); os._exit(8)", "code 8", "module:function"),
     ],
 )
 def test_a_crash_is_told_as_the_models(

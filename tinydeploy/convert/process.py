@@ -74,11 +74,15 @@ def convert(source: Source, options: ConvertOptions) -> Converted:
 def _asked(process: subprocess.Popen[bytes], request: Request) -> Answer | None:
     """What the child answers; None when it ended before that, which it then has."""
     assert process.stdin is not None and process.stdout is not None
-    with process.stdin, process.stdout:
-        with contextlib.suppress(OSError):
-            pickle.dump(request, process.stdin)
-            process.stdin.flush()
-        packed = process.stdout.read()
+    with process.stdout:
+        try:
+            with contextlib.suppress(OSError):  # it has ended
+                pickle.dump(request, process.stdin)
+                process.stdin.flush()
+            packed = process.stdout.read()
+        finally:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
     try:
         answer: Answer = pickle.loads(packed)
         return answer

@@ -12,14 +12,13 @@ import traceback
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from tinydeploy.convert.interpreters import INSTALL_HINT
 from tinydeploy.convert.types import Converted, ConvertOptions, Source
 from tinydeploy.errors import MissingToolError, TinydeployError, UsageError
 from tinydeploy.operators.base import printable
 
 START = "import sys; sys.path[:] = sys.argv[2:]; from tinydeploy.convert.worker import main; main()"
 """Starts it with `python -P -c`: arguments are its folder for temporary files, and where to import from."""
-
-INSTALL_HINT = "pip install 'tinydeploy[export]'"
 
 
 @dataclass(frozen=True)

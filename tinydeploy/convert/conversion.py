@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
@@ -135,9 +136,11 @@ def _quantized(
 
 
 def _versions() -> dict[str, str]:
-    """The installed packages that have a hand in what comes out."""
+    """The packages that had a hand in what came out: others may be installed beside them."""
     found = {}
     for package in _TOOLS:
+        if package.removesuffix("-cpu").replace("-", "_") not in sys.modules:
+            continue
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from tinydeploy.operators.base import printable
 
 INSTALL_HINT = "pip install 'tinydeploy[onnx]'"
 PACKAGES = ("onnx", "onnxruntime", "onnx2tf", "onnx_graphsurgeon", "sng4onnx", "tf_keras", "tensorflow")
+
+MAX_INPUT_ELEMENTS = 1 << 24
+"""An input that is larger is refused before the network is tried on one."""
 
 _QUANTIZED = (
     "QuantizeLinear",
@@ -179,6 +183,12 @@ def _fix_inputs(model: Any, where: str) -> None:
         if open_axes:
             axes[0].Clear()
             axes[0].dim_value = 1
+        if prod(extents(value)) > MAX_INPUT_ELEMENTS:
+            raise UnsupportedModelError(
+                f"{where}: input '{name}' has {prod(extents(value)):,} elements; more than {MAX_INPUT_ELEMENTS:,} are "
+                "refused",
+                hint="no microcontroller holds them: export the model for smaller inputs",
+            )
     for value in model.graph.output:
         for axis in value.type.tensor_type.shape.dim:
             if axis.dim_value <= 0:

@@ -39,12 +39,12 @@ def graph_obstacles(
         if tensor.dtype not in _TYPES:
             found.add(tensor.name, f"takes {tensor.dtype.lower()}", f"{FIRMWARE}, and start it with numbers")
     _judge_operators(graph, _parsed(data), found, runtime)
-    return found.obstacles()
+    return found.obstacles(runtime)
 
 
 @dataclass
 class _Found:
-    """Obstacles by layer, those of operators without kernels gathered until all are known."""
+    """Obstacles by layer; operators that tinydeploy has no kernel for are gathered until all of a layer are known."""
 
     layers: Collection[str]
     told: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -60,19 +60,26 @@ class _Found:
             opcodes.append(opcode)
         self.told.setdefault((layer, ""), "")  # its place in the order
 
-    def obstacles(self) -> tuple[Obstacle, ...]:
+    def obstacles(self, runtime: Runtime | None) -> tuple[Obstacle, ...]:
         made = []
         for (layer, what), remedy in self.told.items():
-            if what:
-                made.append(Obstacle(layer, what, remedy))
-                continue
-            opcodes = self.missing[layer]
-            remedy = remedy_of(opcodes)
-            whose = "which have no int8 kernel" if len(opcodes) > 1 else "which has no int8 kernel"
-            if TFLM_TOO.issuperset(opcodes):
-                remedy, whose = f"{remedy}; {_TFLM_TOO}", f"{whose} in tinydeploy's runtime"
-            made.append(Obstacle(layer, f"needs {_listed(opcodes)}, {whose}", remedy))
+            told = Obstacle(layer, what, remedy) if what else _lacking(layer, self.missing[layer], runtime)
+            if told is not None:
+                made.append(told)
         return tuple(made)
+
+
+def _lacking(layer: str, opcodes: list[str], runtime: Runtime | None) -> Obstacle | None:
+    """The obstacle of operators that tinydeploy has no kernel for; the remedy is for all of them, whoever runs some."""
+    theirs = TFLM_TOO.issuperset(opcodes)
+    if theirs and runtime != "tinydeploy":
+        return None
+    lacked = [opcode for opcode in opcodes if opcode not in TFLM_TOO] if runtime == "tflm" else opcodes
+    whose = f"which {'has' if len(lacked) == 1 else 'have'} no int8 kernel"
+    remedy = remedy_of(opcodes)
+    if theirs:
+        whose, remedy = f"{whose} in tinydeploy's runtime", f"{remedy}; {_TFLM_TOO}"
+    return Obstacle(layer, f"needs {_listed(lacked)}, {whose}", remedy)
 
 
 def _judge_operators(graph: Outline, model: Model | None, found: _Found, runtime: Runtime | None) -> None:
@@ -95,17 +102,13 @@ def _judge_operators(graph: Outline, model: Model | None, found: _Found, runtime
             found.add(name, f"loops or branches ({op.opcode})", LOOP)
         elif op.opcode in _RESOURCES:
             found.add(name, f"keeps state or a table ({op.opcode})", FIRMWARE)
-        elif not _runs(op.opcode, runtime):
+        elif op.opcode not in QUANTIZING and kind_of(op.opcode) is None:
             if kept is not None or not _is_shape(op):
                 found.lacks(name, op.opcode)
         elif any(tensor.open for tensor in op.outputs) and not shapes_open:
             found.add(name, f"makes a result whose size depends on its values ({op.opcode})", FIRMWARE)
         elif name in names:
             found.add(name, f"has a {op.opcode} that the kernel does not compute: it {names[name]}", FIRMWARE)
-
-
-def _runs(opcode: str, runtime: Runtime | None) -> bool:
-    return opcode in QUANTIZING or kind_of(opcode) is not None or (runtime != "tinydeploy" and opcode in TFLM_TOO)
 
 
 def _is_shape(op: OutlineOperator) -> bool:

@@ -200,6 +200,20 @@ def test_the_make_fragment_builds(tmp_path: Path) -> None:
     assert (int(size, 16), int(alignment)) == (len(_planned(chain()).data), 4)
 
 
+@needs_arm_cxx
+@pytest.mark.parametrize("optimize", ["-O2", "-O3", "-Os"])
+def test_every_input_comes_in_by_the_function_that_an_emulator_knows(tmp_path: Path, optimize: str) -> None:
+    """Also with several inputs, where GCC would call a copy of it under another name."""
+    g = GraphBuilder()
+    x, y, z = (g.tensor(name, (1, 8), scale=0.5) for name in "xyz")
+    g.op("ADD", [x, y], [z])
+    write_files(_files(g.build(inputs=[x, y], outputs=[z]), "two"), tmp_path)
+    call = ["arm-none-eabi-g++", "-std=c++17", "-mcpu=cortex-m7", "-mthumb", optimize, "-Werror", "-c", "two_main.cc"]
+    subprocess.run(call, cwd=tmp_path, check=True)
+    names = subprocess.run(["arm-none-eabi-nm", "two_main.o"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert [line.split()[1:] for line in names.stdout.splitlines() if "feed_row" in line] == [["T", "two_feed_row"]]
+
+
 @needs_host_cxx
 def test_the_arenas_size_is_for_32_bits(tmp_path: Path) -> None:
     write_files(_files(chain()), tmp_path)

@@ -1,4 +1,5 @@
-"""What all tests share: hypothesis profiles, the command line in this process, and the rule that CI skips nothing that could have been installed."""
+"""What all tests share: hypothesis profiles, the command line in this process, and what CI may skip: nothing that could
+have been installed."""
 
 from __future__ import annotations
 

@@ -26,11 +26,11 @@ except ImportError as error:
     ) from error
 
 from tinydeploy.convert.aware import has_trained_ranges, with_plain_floats
-from tinydeploy.convert.graph_obstacles import graph_obstacles
-from tinydeploy.convert.keras_models import keras_network
+from tinydeploy.convert.obstacles.graph import graph_obstacles
+from tinydeploy.convert.obstacles.refusals import refuse
 from tinydeploy.convert.quantize import quantize
 from tinydeploy.convert.quiet import quiet
-from tinydeploy.convert.refusals import refuse
+from tinydeploy.convert.sources.keras_models import keras_network
 from tinydeploy.convert.types import Array, ConvertOptions, InputSpec
 from tinydeploy.cost.latency import estimate
 from tinydeploy.operators.base import printable

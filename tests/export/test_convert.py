@@ -10,10 +10,10 @@ import pytest
 
 from tests.support import keras_sources
 from tests.support.conversions import Outcome, Task, convert_all, converted, refusal
-from tinydeploy.convert.feeding import feed, real_values
-from tinydeploy.convert.interpreters import litert
+from tinydeploy.convert.data.feeding import feed, real_values
+from tinydeploy.convert.loss.interpreters import litert
 from tinydeploy.convert.process import convert
-from tinydeploy.convert.sources import find_source
+from tinydeploy.convert.sources.find import find_source
 from tinydeploy.convert.types import ConvertOptions
 from tinydeploy.errors import ModelError, UnsupportedModelError, UsageError
 from tinydeploy.ir import DType, Model

@@ -11,9 +11,9 @@ import pytest
 
 from tests.support.tflite_writer import GraphBuilder
 from tinydeploy.boards import find_board
-from tinydeploy.convert.graph_obstacles import graph_obstacles, layer_in
 from tinydeploy.convert.network import Network
-from tinydeploy.convert.obstacles import keras_obstacles, layer_names
+from tinydeploy.convert.obstacles.graph import graph_obstacles, layer_in
+from tinydeploy.convert.obstacles.layers import keras_obstacles, layer_names
 from tinydeploy.convert.quantize import quantize
 from tinydeploy.convert.types import ConvertOptions, Obstacle
 from tinydeploy.errors import UnsupportedModelError
@@ -51,7 +51,7 @@ def branches(*layers: Any) -> Any:
 
 def network_of(model: Any) -> Network:
     """As a conversion has it, before it is judged."""
-    from tinydeploy.convert.keras_models import keras_network
+    from tinydeploy.convert.sources.keras_models import keras_network
 
     return keras_network(model)
 

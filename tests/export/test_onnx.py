@@ -14,10 +14,10 @@ from tests.support import onnx_networks as networks
 from tests.support.conversions import Outcome, Task, convert_all, converted, needs_onnx, refusal
 from tests.support.host_models import HostModel, run_models_on_host
 from tests.support.onnx_networks import OnnxNetwork
-from tinydeploy.convert.feeding import feed, real_values
-from tinydeploy.convert.interpreters import litert
-from tinydeploy.convert.onnx_files import read_onnx
-from tinydeploy.convert.onnx_rewriting import rewritten
+from tinydeploy.convert.data.feeding import feed, real_values
+from tinydeploy.convert.loss.interpreters import litert
+from tinydeploy.convert.sources.onnx.files import read_onnx
+from tinydeploy.convert.sources.onnx.rewriting import rewritten
 from tinydeploy.convert.types import Converted, ConvertOptions
 from tinydeploy.errors import ModelError, TinydeployError, UnsupportedModelError
 from tinydeploy.ir import Model

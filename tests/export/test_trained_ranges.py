@@ -15,9 +15,9 @@ import pytest
 from tests.support.conversions import Outcome, Task, convert_all, converted, needs_tensorflow, refusal
 from tests.support.host_models import HostModel, run_models_on_host
 from tests.support.trained_networks import BIAS, DENSE, KERNEL, RANGES, SHAPE, samples, write, write_with_tfmot
-from tinydeploy.convert.aware_keras import made_with_tfmot
-from tinydeploy.convert.feeding import feed
-from tinydeploy.convert.interpreters import litert
+from tinydeploy.convert.data.feeding import feed
+from tinydeploy.convert.loss.interpreters import litert
+from tinydeploy.convert.sources.aware_keras import made_with_tfmot
 from tinydeploy.convert.types import ConvertOptions
 from tinydeploy.errors import UnsupportedModelError, UsageError
 from tinydeploy.ir import DType, Model, Quantization

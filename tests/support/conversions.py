@@ -73,7 +73,7 @@ def needs_tensorflow() -> None:
 
 def needs_onnx() -> None:
     """Skip the test without the packages that convert ONNX."""
-    from tinydeploy.convert.onnx_files import INSTALL_HINT, PACKAGES
+    from tinydeploy.convert.sources.onnx.files import INSTALL_HINT, PACKAGES
 
     _needs(PACKAGES, INSTALL_HINT)
 
@@ -101,7 +101,7 @@ def _no_network(*_: object, **__: object) -> NoReturn:
 
 def _outcome(task: Task) -> Outcome:
     from tinydeploy.convert.conversion import convert_here
-    from tinydeploy.convert.sources import digest, find_source
+    from tinydeploy.convert.sources.find import digest, find_source
 
     try:
         source = find_source(task.source)

@@ -22,7 +22,7 @@ from tinydeploy.catalog import load, model_path
 from tinydeploy.codegen import Extras, Identity, emit, generate
 from tinydeploy.codegen.extras import NO_EXTRAS
 from tinydeploy.codegen.io import io_files
-from tinydeploy.convert.feeding import quantize_array
+from tinydeploy.convert.data.feeding import quantize_array
 from tinydeploy.convert.types import Pixels
 from tinydeploy.elf import read_elf
 from tinydeploy.errors import UsageError

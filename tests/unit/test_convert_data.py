@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinydeploy.convert import array_files, images
-from tinydeploy.convert.calibration import load_calibration
-from tinydeploy.convert.columns import spread
+from tinydeploy.convert.data import array_files, images
+from tinydeploy.convert.data.calibration import load_calibration
+from tinydeploy.convert.data.columns import spread
 from tinydeploy.convert.types import Calibration, InputSpec, Pixels
 from tinydeploy.errors import UsageError
 

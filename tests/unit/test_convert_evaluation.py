@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tests.support.tflite_writer import GraphBuilder
-from tinydeploy.convert.evaluation import count_correct, evaluate, int8_samples, load_evaluation, predicted
-from tinydeploy.convert.feeding import bind, dequantize_array, quantize_array
-from tinydeploy.convert.interpreters import litert
+from tinydeploy.convert.data.evaluation import count_correct, evaluate, int8_samples, load_evaluation, predicted
+from tinydeploy.convert.data.feeding import bind, dequantize_array, quantize_array
+from tinydeploy.convert.loss.interpreters import litert
 from tinydeploy.convert.types import EvaluationSet, InputSpec
 from tinydeploy.errors import UsageError
 from tinydeploy.tflite import parse_model

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tests.support.tflite_writer import GraphBuilder
-from tinydeploy.convert.losses import MOST_SAMPLES, examine
-from tinydeploy.convert.matching import match
-from tinydeploy.convert.ranges import Codes
+from tinydeploy.convert.loss.losses import MOST_SAMPLES, examine
+from tinydeploy.convert.loss.matching import match
+from tinydeploy.convert.loss.ranges import Codes
 from tinydeploy.errors import UnsupportedModelError
 from tinydeploy.tflite import parse_model
 

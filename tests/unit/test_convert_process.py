@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tinydeploy.convert import process
-from tinydeploy.convert.sources import find_source
+from tinydeploy.convert.sources.find import find_source
 from tinydeploy.convert.types import ConvertOptions
 from tinydeploy.errors import MissingToolError, UnsupportedModelError
 

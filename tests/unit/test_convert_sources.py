@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.support.tflite_writer import GraphBuilder
-from tinydeploy.convert.sources import digest, find_source
+from tinydeploy.convert.sources.find import digest, find_source
 from tinydeploy.convert.types import Source
 from tinydeploy.errors import ModelError, TinydeployError, UnsupportedModelError, UsageError
 from tinydeploy.resources import models_dir

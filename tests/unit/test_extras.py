@@ -14,7 +14,7 @@ from tinydeploy.catalog import load
 from tinydeploy.codegen.labels import MOST_BYTES, load_labels
 from tinydeploy.codegen.literals import c_string
 from tinydeploy.codegen.shared import library_names
-from tinydeploy.convert.pixels import parse_pixels, pixel_values
+from tinydeploy.convert.data.pixels import parse_pixels, pixel_values
 from tinydeploy.convert.types import Pixels
 from tinydeploy.errors import UsageError
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinydeploy.codegen import Extras
 from tinydeploy.codegen.labels import load_labels
-from tinydeploy.convert.pixels import parse_pixels
+from tinydeploy.convert.data.pixels import parse_pixels
 from tinydeploy.errors import UsageError
 from tinydeploy.pipeline import PlanOptions
 

@@ -14,7 +14,7 @@ from tinydeploy.codegen.literals import c_float, c_lines, c_string, c_words
 from tinydeploy.codegen.names import comment_text
 from tinydeploy.codegen.render import templates
 from tinydeploy.codegen.support import PORT_CTYPES
-from tinydeploy.convert.pixels import pixel_values
+from tinydeploy.convert.data.pixels import pixel_values
 from tinydeploy.errors import UsageError
 from tinydeploy.ir import DType, Model, Tensor
 from tinydeploy.operators.base import printable

@@ -1,5 +1,9 @@
-"""From a trained float model to an int8 .tflite file: finding the source, calibrating, quantizing, telling the loss.
+"""From a trained float model to an int8 .tflite file.
 
-TensorFlow (the extra `export`) is imported by `worker.py` alone, which runs in a process of its own: whatever a
-converter writes, leaks or crashes on ends there. `types.py` has the values that cross the border.
+    sources → Network → (obstacles?) → quantize, with data → Converted, with its loss
+
+`conversion.py` reads like this line. It runs in a process of its own (`process.py`, `worker.py`), the only one that
+imports TensorFlow (the extra `export`): whatever a converter writes, leaks or crashes on ends there. `types.py` has the
+values that cross the border. `aware.py` is for models trained with quantization in mind, `functions.py` calls what a
+user names as `module:function`.
 """

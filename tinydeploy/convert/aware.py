@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from tinydeploy.convert.kinds import float_operators
 from tinydeploy.convert.network import Network, converter, to_float_tflite
+from tinydeploy.convert.obstacles.refusals import layer_of, refused_by_converter
 from tinydeploy.convert.quantize import require_integer
-from tinydeploy.convert.refusals import layer_of, refused_by_converter
+from tinydeploy.convert.sources.kinds import float_operators
 from tinydeploy.convert.types import Array, ConvertOptions, InputSpec
 from tinydeploy.errors import UnsupportedModelError, UsageError
 from tinydeploy.operators.base import printable

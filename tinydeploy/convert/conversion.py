@@ -11,13 +11,13 @@ from importlib import metadata
 from typing import Any
 
 from tinydeploy.convert.aware import has_trained_ranges, quantize_aware, with_plain_floats
-from tinydeploy.convert.calibration import load_calibration
-from tinydeploy.convert.evaluation import evaluate, load_evaluation
-from tinydeploy.convert.graph_obstacles import graph_obstacles
-from tinydeploy.convert.losses import Examined, examine
+from tinydeploy.convert.data.calibration import load_calibration
+from tinydeploy.convert.data.evaluation import evaluate, load_evaluation
+from tinydeploy.convert.loss.losses import Examined, examine
 from tinydeploy.convert.network import Network
+from tinydeploy.convert.obstacles.graph import graph_obstacles
+from tinydeploy.convert.obstacles.refusals import refuse
 from tinydeploy.convert.quantize import quantize
-from tinydeploy.convert.refusals import refuse
 from tinydeploy.convert.soundness import check_sound
 from tinydeploy.convert.types import Array, Calibration, Converted, ConvertOptions, EvaluationSet, Source
 from tinydeploy.errors import UsageError
@@ -75,7 +75,7 @@ def convert_model(
     samples: one array of batch 1 for each input by the name that it has in `keras_network(model).inputs`. Raises
     `UnsupportedModelError`, which names the layers that will not run.
     """
-    from tinydeploy.convert.keras_models import keras_network
+    from tinydeploy.convert.sources.keras_models import keras_network
 
     shown = printable(str(getattr(model, "name", "the model")), 400)
     network = keras_network(model)
@@ -88,19 +88,19 @@ def convert_model(
 def _load(source: Source) -> Network:
     """The network of a source. Raises what the loaders raise."""
     if source.kind == "onnx":
-        from tinydeploy.convert.onnx import onnx_network
+        from tinydeploy.convert.sources.onnx.network import onnx_network
 
         return onnx_network(source)
     if source.kind == "float-tflite":
-        from tinydeploy.convert.float_tflite import float_tflite_network
+        from tinydeploy.convert.sources.float_tflite import float_tflite_network
 
         return float_tflite_network(source)
     if source.kind == "saved-model":
-        from tinydeploy.convert.saved_models import saved_model_network
+        from tinydeploy.convert.sources.saved_models import saved_model_network
 
         return saved_model_network(source)
-    from tinydeploy.convert.aware_keras import load_with_tfmot, made_with_tfmot, refuse_quantized_by_keras
-    from tinydeploy.convert.keras_models import keras_network, load_keras_file, load_keras_function
+    from tinydeploy.convert.sources.aware_keras import load_with_tfmot, made_with_tfmot, refuse_quantized_by_keras
+    from tinydeploy.convert.sources.keras_models import keras_network, load_keras_file, load_keras_function
 
     if source.kind == "function":
         model = load_keras_function(source.text)

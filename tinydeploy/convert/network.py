@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain, count
 from typing import Any
 
-from tinydeploy.convert.refusals import layer_of, refused_by_converter
+from tinydeploy.convert.obstacles.refusals import layer_of, refused_by_converter
 from tinydeploy.convert.types import InputSpec
 from tinydeploy.errors import UnsupportedModelError
 from tinydeploy.operators.base import printable

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tinydeploy.convert.sources import digest
+from tinydeploy.convert.sources.find import digest
 from tinydeploy.convert.types import Converted, ConvertOptions, Source
 from tinydeploy.convert.worker import START, Answer, Request
 from tinydeploy.errors import UnsupportedModelError

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tinydeploy.convert.kinds import float_operators
-from tinydeploy.convert.refusals import layer_of, refused_by_converter
+from tinydeploy.convert.obstacles.refusals import layer_of, refused_by_converter
+from tinydeploy.convert.sources.kinds import float_operators
 from tinydeploy.convert.types import Array, ConvertOptions
 from tinydeploy.errors import UnsupportedModelError
 from tinydeploy.ir import Model

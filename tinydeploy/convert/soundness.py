@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinydeploy.convert.refusals import layer_of
+from tinydeploy.convert.obstacles.refusals import layer_of
 from tinydeploy.errors import ModelError
 from tinydeploy.ir import DType, Model
 from tinydeploy.operators.base import printable

@@ -12,7 +12,7 @@ import traceback
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from tinydeploy.convert.interpreters import INSTALL_HINT
+from tinydeploy.convert.loss.interpreters import INSTALL_HINT
 from tinydeploy.convert.types import Converted, ConvertOptions, Source
 from tinydeploy.errors import MissingToolError, TinydeployError, UsageError
 from tinydeploy.operators.base import printable

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from tinydeploy.convert.losses import MOST_SAMPLES
+from tinydeploy.convert.loss.losses import MOST_SAMPLES
 from tinydeploy.convert.types import Converted, Evaluation, LayerLoss
 from tinydeploy.ir import Model
 from tinydeploy.operators.base import printable

@@ -35,7 +35,7 @@ def make_int8(text: str, options: ConvertOptions, *, on_convert: Callable[[], No
     Raises what `find_source`, `convert` and `parse_model` raise, and `UsageError` for calibration data that a model
     which is int8 already has no use for.
     """
-    from tinydeploy.convert.sources import find_source
+    from tinydeploy.convert.sources.find import find_source
     from tinydeploy.tflite import parse_model, read_file
 
     shipped = shipped_path(text)
@@ -62,7 +62,7 @@ def evaluation_set(int8: Int8Model, spec: str, pixels: Pixels | None) -> Evaluat
 
     Raises `UsageError`, `MissingToolError`.
     """
-    from tinydeploy.convert.evaluation import load_evaluation
+    from tinydeploy.convert.data.evaluation import load_evaluation
 
     if int8.converted is not None and int8.converted.held_out is not None:
         return int8.converted.held_out
@@ -72,6 +72,6 @@ def evaluation_set(int8: Int8Model, spec: str, pixels: Pixels | None) -> Evaluat
 
 def evaluate_int8(int8: Int8Model, data: EvaluationSet) -> Evaluation:
     """How an int8 model that came without its float model does on this computer. Raises `MissingToolError`."""
-    from tinydeploy.convert.evaluation import evaluate
+    from tinydeploy.convert.data.evaluation import evaluate
 
     return evaluate(None, int8.data, data)

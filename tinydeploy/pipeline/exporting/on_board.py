@@ -39,7 +39,7 @@ def answer_on_board(planned: Planned, int8: Int8Model, data: EvaluationSet, *, t
     """
     import numpy as np
 
-    from tinydeploy.convert.evaluation import count_correct, int8_samples
+    from tinydeploy.convert.data.evaluation import count_correct, int8_samples
     from tinydeploy.verify import reference_outputs
 
     using = choose_emulator(EmulatorChoice(), planned.board)

@@ -6,10 +6,10 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from tinydeploy.convert.as_int8 import QUANTIZING, refusals
-from tinydeploy.convert.outline import Outline, OutlineOperator, OutlineTensor, outline
-from tinydeploy.convert.refusals import layer_of
-from tinydeploy.convert.remedies import FIRMWARE, FIXED_SHAPE, LOOP, TFLM_TOO, Runtime, remedy_of
+from tinydeploy.convert.obstacles.as_int8 import QUANTIZING, refusals
+from tinydeploy.convert.obstacles.outline import Outline, OutlineOperator, OutlineTensor, outline
+from tinydeploy.convert.obstacles.refusals import layer_of
+from tinydeploy.convert.obstacles.remedies import FIRMWARE, FIXED_SHAPE, LOOP, TFLM_TOO, Runtime, remedy_of
 from tinydeploy.convert.types import Obstacle
 from tinydeploy.errors import UnsupportedModelError
 from tinydeploy.ir import Model

@@ -9,7 +9,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from tinydeploy.convert.pixels import pixel_values
+from tinydeploy.convert.data.pixels import pixel_values
 from tinydeploy.convert.types import Array, InputSpec, Pixels
 from tinydeploy.errors import UsageError
 from tinydeploy.operators.base import printable

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinydeploy.convert.onnx_files import graph_inputs, label
+from tinydeploy.convert.sources.onnx.files import graph_inputs, label
 from tinydeploy.errors import UnsupportedModelError
 
 _NEVER_NEGATIVE = ("Relu", "Sigmoid", "HardSigmoid", "Softmax", "Abs", "Softplus")

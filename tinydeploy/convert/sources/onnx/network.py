@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from tinydeploy.convert.network import Network, input_specs, output_names, to_float_tflite, trace
-from tinydeploy.convert.onnx_files import extents, gist, graph_inputs, read_onnx
-from tinydeploy.convert.onnx_rewriting import rewritten, starting_channels_first
+from tinydeploy.convert.sources.onnx.files import extents, gist, graph_inputs, read_onnx
+from tinydeploy.convert.sources.onnx.rewriting import rewritten, starting_channels_first
 from tinydeploy.convert.types import Array, InputSpec, Source
 from tinydeploy.errors import ModelError, UnsupportedModelError
 from tinydeploy.operators.base import printable

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydeploy.convert.columns import Column, from_pixels
+from tinydeploy.convert.data.columns import Column, from_pixels
 from tinydeploy.convert.types import Array, InputSpec, Pixels
 from tinydeploy.errors import MissingToolError, UsageError
 from tinydeploy.operators.base import printable

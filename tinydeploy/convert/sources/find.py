@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from tinydeploy.convert.foreign import Foreign, file_is, folder_is
 from tinydeploy.convert.functions import is_function
-from tinydeploy.convert.kinds import Kind, kind_of
+from tinydeploy.convert.sources.foreign import Foreign, file_is, folder_is
+from tinydeploy.convert.sources.kinds import Kind, kind_of
 from tinydeploy.convert.types import Source, SourceKind
 from tinydeploy.errors import ModelError, UnsupportedModelError, UsageError
 from tinydeploy.operators.base import printable

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tinydeploy.convert.aware_keras import load_with_tfmot, made_with_tfmot, refuse_quantized_by_keras
 from tinydeploy.convert.functions import call_function, guarded
 from tinydeploy.convert.network import Network, input_specs, output_names, to_float_tflite, trace
-from tinydeploy.convert.obstacles import keras_obstacles, layer_names
-from tinydeploy.convert.refusals import refuse
+from tinydeploy.convert.obstacles.layers import keras_obstacles, layer_names
+from tinydeploy.convert.obstacles.refusals import refuse
+from tinydeploy.convert.sources.aware_keras import load_with_tfmot, made_with_tfmot, refuse_quantized_by_keras
 from tinydeploy.convert.types import InputSpec
 from tinydeploy.errors import ModelError, UnsupportedModelError, UsageError
 from tinydeploy.operators.base import printable

@@ -12,9 +12,9 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
-from tinydeploy.convert.feeding import real_values, tensor_values
-from tinydeploy.convert.interpreters import litert
-from tinydeploy.convert.matching import ONLY_TYPE, Matches
+from tinydeploy.convert.data.feeding import real_values, tensor_values
+from tinydeploy.convert.loss.interpreters import litert
+from tinydeploy.convert.loss.matching import ONLY_TYPE, Matches
 from tinydeploy.convert.types import Array
 from tinydeploy.ir import Model, Operator
 

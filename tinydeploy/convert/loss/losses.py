@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinydeploy.convert.apart import outputs_apart
-from tinydeploy.convert.columns import spread
-from tinydeploy.convert.feeding import feed, real_values
-from tinydeploy.convert.interpreters import litert
-from tinydeploy.convert.matching import match
-from tinydeploy.convert.noise import Noise
-from tinydeploy.convert.ranges import Codes, Cut, range_warnings, refuse_vanishing, watched
+from tinydeploy.convert.data.columns import spread
+from tinydeploy.convert.data.feeding import feed, real_values
+from tinydeploy.convert.loss.apart import outputs_apart
+from tinydeploy.convert.loss.interpreters import litert
+from tinydeploy.convert.loss.matching import match
+from tinydeploy.convert.loss.noise import Noise
+from tinydeploy.convert.loss.ranges import Codes, Cut, range_warnings, refuse_vanishing, watched
 from tinydeploy.convert.types import Array, LayerLoss
 from tinydeploy.ir import Model
 from tinydeploy.tflite import parse_model

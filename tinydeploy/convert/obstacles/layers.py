@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from tinydeploy.convert.remedies import BEFORE, FIXED_SHAPE, FLOAT32, RECURRENT, RESIZING
+from tinydeploy.convert.obstacles.remedies import BEFORE, FIXED_SHAPE, FLOAT32, RECURRENT, RESIZING
 from tinydeploy.convert.types import Obstacle
 
 _TEXT = frozenset({"StringLookup", "TextVectorization", "Hashing", "IntegerLookup", "HashedCrossing"})

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tinydeploy.convert.calibration import digest, refuse_not_finite
-from tinydeploy.convert.data import Data, find_data
-from tinydeploy.convert.feeding import feed, real_values
-from tinydeploy.convert.interpreters import int8_outputs, litert
-from tinydeploy.convert.noise import Noise
-from tinydeploy.convert.ranges import refuse_vanishing
+from tinydeploy.convert.data.calibration import digest, refuse_not_finite
+from tinydeploy.convert.data.feeding import feed, real_values
+from tinydeploy.convert.data.find import Data, find_data
+from tinydeploy.convert.loss.interpreters import int8_outputs, litert
+from tinydeploy.convert.loss.noise import Noise
+from tinydeploy.convert.loss.ranges import refuse_vanishing
 from tinydeploy.convert.types import Array, Evaluation, EvaluationSet, InputSpec, Pixels
 from tinydeploy.errors import UsageError
 from tinydeploy.ir import Model

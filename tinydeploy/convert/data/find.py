@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinydeploy.convert.array_files import npz_names, read_npy, read_npz
-from tinydeploy.convert.columns import Column, array_column, joined
-from tinydeploy.convert.drawn import draw
+from tinydeploy.convert.data.array_files import npz_names, read_npy, read_npz
+from tinydeploy.convert.data.columns import Column, array_column, joined
+from tinydeploy.convert.data.drawn import draw
+from tinydeploy.convert.data.images import find_images, image_column
 from tinydeploy.convert.functions import is_function
-from tinydeploy.convert.images import find_images, image_column
 from tinydeploy.convert.types import Array, InputSpec, Pixels
 from tinydeploy.errors import UsageError
 from tinydeploy.operators.base import printable

@@ -7,8 +7,8 @@ from hashlib import sha256
 
 import numpy as np
 
-from tinydeploy.convert.columns import Column, spread
-from tinydeploy.convert.data import find_data
+from tinydeploy.convert.data.columns import Column, spread
+from tinydeploy.convert.data.find import find_data
 from tinydeploy.convert.types import Array, Calibration, InputSpec, Pixels
 from tinydeploy.errors import UsageError
 from tinydeploy.operators.base import printable

@@ -97,6 +97,16 @@ def test_an_arena_that_is_too_small(run: Run, tmp_path: Path) -> None:
     assert "--kernels cmsis-nn" in err
 
 
+def test_a_library_that_stops_itself_is_told(run: Run, tmp_path: Path) -> None:
+    """With the operator; a failed check of TFLM's ends so, and says nothing."""
+    source = (HEADERS / "stand_in.cc").read_text("utf-8").replace("from[i] > zero_point ?", "(abort(), true) ?")
+    library = build_library(tmp_path, source=f"#include <stdlib.h>\n{source}")
+    code, _, err = run(library=library)
+    assert code == 5
+    assert "the library called abort() in operator 1 (RELU)" in err
+    assert "schema" not in err
+
+
 def test_other_outputs_than_the_references(run: Run, tmp_path: Path) -> None:
     wrong = (HEADERS / "stand_in.cc").read_text("utf-8").replace("from[i] > zero_point ?", "from[i] > 100 ?")
     code, out, err = run("--seed", "3", library=build_library(tmp_path, source=wrong))

@@ -16,6 +16,7 @@ from tinydeploy.pipeline.building import MARKER_ADDRESS
 from tinydeploy.pipeline.running import arrays_of, invoke_cycles, invoke_instructions
 from tinydeploy.pipeline.tflm import PlannedForTflm
 from tinydeploy.pipeline.tflm_library import build_hint, explain
+from tinydeploy.plan.tflm.arena import as_in_file
 
 if TYPE_CHECKING:
     from tinydeploy.emulate import Emulator, Job, RunResult
@@ -31,6 +32,7 @@ _FAILED = {
     3: "AllocateTensors failed",
     4: "Invoke failed",
 }
+_ABORTED = 134  # by abort() of firmware/port/library/system.c
 
 
 @dataclass(frozen=True)
@@ -202,11 +204,20 @@ def _raise_on_failure(built: TflmBuilt, result: RunResult) -> None:
     if result.exit_code:
         why = _FAILED.get(result.exit_code, f"it ended with code {result.exit_code}")
         other = "cmsis-nn" if planned.plan.kernels == "reference" else "reference"
-        raise RunError(
-            f"{where}: {why}{f': {printable(said, 400)}' if said else ''}",
-            hint=f"the arena is for {planned.plan.kernels} kernels; if the library has the others, --kernels {other}",
-        )
+        hint = f"the arena is for {planned.plan.kernels} kernels; if the library has the others, --kernels {other}"
+        if result.exit_code == _ABORTED:
+            why = f"the library called abort() in {_ran_last(built, result)}, as it does where a check of its own fails"
+            hint = "a kernel refuses what the model has; a library built with NDEBUG does without such checks"
+        raise RunError(f"{where}: {why}{f': {printable(said, 400)}' if said else ''}", hint=hint)
     if result.fault is not None:
         hints = {"stack-overflow": "--stack-bytes gives it more", "undefined-instruction": build_hint(built.board)}
         message = f"{where}: {result.fault.message}"
         raise RunError(message, hint=hints.get(result.fault.kind), kind=result.fault.kind)
+
+
+def _ran_last(built: TflmBuilt, result: RunResult) -> str:
+    """The operator that ran last, as far as TFLM has told."""
+    begun = _of_operators(result.instructions_by_step)
+    if not result.instructions_by_step:
+        return "AllocateTensors"
+    return str(as_in_file(built.planned.model).operators[max(begun)]) if begun else "Invoke"

@@ -5,6 +5,7 @@
 
 void td_exit(int code) __attribute__((noreturn));
 void _exit(int code) __attribute__((noreturn));
+void abort(void) __attribute__((noreturn));
 void *_sbrk(ptrdiff_t increment);
 int _write(int file, const char *text, int length);
 
@@ -14,7 +15,6 @@ void *const __dso_handle = 0;
 
 #define TD_NO_MEMORY ((void *)-1)
 
-
 /* There is no heap: malloc fails. */
 void *_sbrk(ptrdiff_t increment) {
     (void)increment;
@@ -23,6 +23,11 @@ void *_sbrk(ptrdiff_t increment) {
 
 void _exit(int code) {
     td_exit(code);
+}
+
+/* newlib's would end with 1, as a main may, too. A shell says 134 for it. */
+void abort(void) {
+    td_exit(134);
 }
 
 /* SYS_WRITEC for each character. */

@@ -23,6 +23,9 @@ from tinydeploy.operators.fixed_point import f32
         ("int", "m_int"),
         ("main", "m_main"),
         ("td_conv_2d", "m_td_conv_2d"),
+        ("Aux", "m_aux"),  # no file of Windows
+        ("com1", "m_com1"),
+        ("Wire", "m_wire"),  # a header of Arduino's core
         ("мoдель", "o"),
         ("", "model"),
         ("***", "model"),

@@ -28,6 +28,13 @@ _HEADERS = frozenset([
     "tar", "termios", "tgmath", "threads", "time", "trace", "uchar", "ucontext", "ulimit", "unctrl", "unistd",
     "utime", "utmpx", "wchar", "wctype", "wordexp", "xlocale",
 ])
+# Files of these names, whatever their ending, are devices on Windows. Arduino and its libraries have headers of the
+# others, and some file systems take `wire.h` for `Wire.h`.
+_FILES = frozenset([
+    *["aux", "con", "nul", "prn", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))],
+    *["arduino", "binary", "client", "eeprom", "ethernet", "ipaddress", "print", "printable", "sd", "server", "servo"],
+    *["spi", "stream", "udp", "wifi", "wire", "wiring", "wstring"],
+])
 # fmt: on
 _NAME_LIMIT = 31  # what C99 promises to tell apart in an external identifier
 
@@ -37,7 +44,7 @@ def c_identifier(text: str, fallback: str = "model") -> str:
     name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:_NAME_LIMIT].strip("_")
     if not name:
         return fallback
-    if name[0].isdigit() or name in _RESERVED or name in _HEADERS or name.startswith("td_"):
+    if name[0].isdigit() or name in _RESERVED | _HEADERS | _FILES or name.startswith("td_"):
         name = f"m_{name}"[:_NAME_LIMIT].strip("_")
     return name
 

@@ -1,4 +1,4 @@
-"""The templates of all generated files."""
+"""`templates`: what generated files are rendered from."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ if TYPE_CHECKING:
 
 
 @cache
-def templates() -> Environment:
-    """The templates of all generated files."""
+def templates(package: str = "tinydeploy.codegen") -> Environment:
+    """The templates in the folder `templates` of a package: of C, CMake and the like, so nothing is escaped for HTML.
+
+    What comes from a model has gone through names.py and literals.py before.
+    """
     import jinja2  # here: planning does not need it
 
     return jinja2.Environment(
-        loader=jinja2.PackageLoader("tinydeploy.codegen", "templates"),
+        loader=jinja2.PackageLoader(package, "templates"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # C, not HTML: everything from a model went through names.py
+        autoescape=False,
     )

@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tinydeploy import __version__
 from tinydeploy.codegen.names import comment_text
+from tinydeploy.codegen.render import templates
 from tinydeploy.codegen.shared import Bundle
 from tinydeploy.codegen.tree import SourceTree
 from tinydeploy.export.packages.package import Package
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    pass
 
 _RUNTIME = "runtime/"
 _EXAMPLE = "example/"
@@ -54,7 +54,7 @@ class Layout:
     def render(self, template: str, **more: Any) -> str:
         """A template of this folder."""
         context = {"p": self.package, "layout": self, "version": __version__, **more}
-        return templates().get_template(template).render(context)
+        return templates(__package__).get_template(template).render(context)
 
 
 def layout(library: SourceTree | Bundle, package: Package) -> Layout:
@@ -94,18 +94,3 @@ def _hash(files: Mapping[str, str]) -> str:
     for name, text in sorted(files.items()):
         digest.update(f"{name}\n{len(text)}\n{text}".encode())
     return digest.hexdigest()[:_HASH_DIGITS]
-
-
-@cache
-def templates() -> Environment:
-    """The templates of all files of packages."""
-    import jinja2  # here: planning does not need it
-
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("tinydeploy.export.packages", "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # C, CMake, Make: everything from a model went through codegen/names.py
-    )

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from math import prod
-from typing import TYPE_CHECKING
 
 from tinydeploy import __version__
 from tinydeploy.boards import Board
@@ -14,6 +12,7 @@ from tinydeploy.codegen.extras import NO_EXTRAS, Extras
 from tinydeploy.codegen.io import io_files
 from tinydeploy.codegen.literals import c_float, c_lines
 from tinydeploy.codegen.names import c_identifier, comment_text, require_identifier
+from tinydeploy.codegen.render import templates
 from tinydeploy.codegen.support import PORT_CTYPES
 from tinydeploy.errors import UnsupportedModelError
 from tinydeploy.export.tflm.manifest import TFLM_COMMIT, manifest
@@ -22,9 +21,6 @@ from tinydeploy.ir import DType, Model, Tensor
 from tinydeploy.operators.base import printable
 from tinydeploy.plan.tflm import KernelSet, TflmArena
 from tinydeploy.plan.tflm.arena import as_in_file
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 _KERNELS = {"reference": "TFLM's reference kernels", "cmsis-nn": "TFLM with CMSIS-NN's kernels"}
 
@@ -95,7 +91,7 @@ def tflm_files(export: Export, name: str | None = None) -> Mapping[str, str | by
         "inputs": list(_ports(model, model.inputs)),
         "outputs": list(_ports(model, model.outputs)),
     }
-    env = _templates()
+    env = templates(__package__)
     names = {
         f"{prefix}_model.h": "model.h.j2",
         f"{prefix}_ops.h": "ops.h.j2",
@@ -130,17 +126,3 @@ def _ports(model: Model, tensors: Iterable[int]) -> Iterable[_Port]:
             scale=c_float(q.scale) if q is not None else None,
             zero_point=q.zero_point if q is not None else None,
         )
-
-
-@cache
-def _templates() -> Environment:
-    import jinja2  # here: planning does not need it
-
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("tinydeploy.export.tflm", "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # C++, not HTML: everything from a model went through names.py
-    )

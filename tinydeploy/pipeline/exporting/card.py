@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from tinydeploy.boards import Board
 from tinydeploy.codegen import Extras
@@ -16,53 +16,30 @@ from tinydeploy.plan.tflm import OfflinePlan
 from tinydeploy.report.plans import Planned
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """What the user chose, as far as a card tells it; `command` is what makes all of it again, word by word."""
+
+    board: Board | None
+    convert: ConvertOptions
+    command: tuple[str, ...]
+
+
 def library_card(
-    int8: Int8Model,
-    planned: Planned | None,
-    answers: OnBoard | None,
-    *,
-    board: Board | None,
-    convert: ConvertOptions,
-    extras: Extras,
-    command: tuple[str, ...],
+    int8: Int8Model, planned: Planned | None, answers: OnBoard | None, extras: Extras, chosen: Chosen
 ) -> str:
-    """The card of a model alone, or of its C library for `board`; a plan that fits no board has no figures."""
-    figures: Mapping[str, Figure] = {}
-    tools: Mapping[str, str] = {}
+    """The card of a model alone, or of its C library for a board; without a plan it has no figures."""
+    facts = _facts(int8, extras, chosen)
     if planned is not None:
         built, ran = (answers.ran.built, answers.ran) if answers is not None else (None, None)
-        figures = figures_of(planned, built, ran)
+        facts = replace(facts, figures=figures_of(planned, built, ran), plan=_plan(planned))
     if answers is not None:
         tools = {"toolchain": answers.ran.built.image.toolchain, "emulator": answers.emulator}
-    return model_card(
-        CardFacts(
-            name=int8.model.name,
-            model=int8.model,
-            sha256=int8.model.sha256,
-            file_bytes=len(int8.data),
-            runtime="tinydeploy",
-            converted=int8.converted,
-            options=convert,
-            board=board,
-            figures=figures,
-            plan=_plan(planned),
-            labels=extras.labels,
-            command=command,
-            tools=tools,
-            remarks=_answered(answers),
-        )
-    )
+        facts = replace(facts, tools=tools, remarks=(_answered(answers),))
+    return model_card(facts)
 
 
-def tflm_card(
-    int8: Int8Model,
-    plan: OfflinePlan,
-    *,
-    board: Board | None,
-    convert: ConvertOptions,
-    extras: Extras,
-    command: tuple[str, ...],
-) -> str:
+def tflm_card(int8: Int8Model, plan: OfflinePlan, extras: Extras, chosen: Chosen) -> str:
     """The card of a model that is exported for TensorFlow Lite Micro."""
     arena = plan.arenas[plan.kernels]
     sizes = {
@@ -71,35 +48,37 @@ def tflm_card(
         "persistent_bytes": arena.persistent_bytes,
     }
     return model_card(
-        CardFacts(
-            name=int8.model.name,
-            model=int8.model,
-            sha256=int8.model.sha256,
-            file_bytes=len(int8.data),
+        replace(
+            _facts(int8, extras, chosen),
             runtime="tflm",
-            converted=int8.converted,
-            options=convert,
-            board=board,
             figures={name: Figure(size, "computed") for name, size in sizes.items()},
             plan=(("placement", f"OfflineMemoryAllocation metadata, for {plan.kernels} kernels on 32-bit targets"),),
-            labels=extras.labels,
-            command=command,
             remarks=("The hash is that of the model without the placement; manifest.json has that of the file here.",),
         )
     )
 
 
-def _plan(planned: Planned | None) -> tuple[tuple[str, str], ...]:
-    if planned is None:
-        return ()
-    found: list[tuple[str, str]] = [("execution", planned.plan.execution)]
-    found += [("inputs", "handed over row by row")] if planned.plan.fed else []
-    return tuple(found)
+def _facts(int8: Int8Model, extras: Extras, chosen: Chosen) -> CardFacts:
+    return CardFacts(
+        name=int8.model.name,
+        model=int8.model,
+        sha256=int8.model.sha256,
+        file_bytes=len(int8.data),
+        runtime="tinydeploy",
+        converted=int8.converted,
+        options=chosen.convert,
+        board=chosen.board,
+        labels=extras.labels,
+        command=chosen.command,
+    )
 
 
-def _answered(answers: OnBoard | None) -> tuple[str, ...]:
-    if answers is None:
-        return ()
+def _plan(planned: Planned) -> tuple[tuple[str, str], ...]:
+    fed = (("inputs", "handed over row by row"),) if planned.plan.fed else ()
+    return (("execution", planned.plan.execution), *fed)
+
+
+def _answered(answers: OnBoard) -> str:
     told = f"On the emulated board {answers.same} of {answers.samples} evaluation samples gave the same bytes as "
-    told += f"{answers.against}"
-    return (f"{told}; {answers.correct} answers were right." if answers.correct is not None else f"{told}.",)
+    told += answers.against
+    return f"{told}; {answers.correct} answers were right." if answers.correct is not None else f"{told}."

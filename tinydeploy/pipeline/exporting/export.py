@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from tinydeploy.boards import Board
 from tinydeploy.codegen import Extras
@@ -184,18 +184,18 @@ def _cards(
     options: ExportOptions,
 ) -> Mapping[str, str]:
     """MODEL_CARD.md, or one for each of several models."""
-    from tinydeploy.pipeline.exporting.card import library_card, tflm_card
+    from tinydeploy.pipeline.exporting.card import Chosen, library_card, tflm_card
 
-    chosen: dict[str, Any] = {"board": options.board, "convert": options.convert, "command": options.command}
+    chosen = Chosen(options.board, options.convert, options.command)
     if tflm is not None:
-        return {CARD: tflm_card(found[0], tflm.plan, extras=options.extras[0], **chosen)}
+        return {CARD: tflm_card(found[0], tflm.plan, options.extras[0], chosen)}
     if isinstance(planned, PlannedTogether):
         members = zip(planned.names, found, planned.members, options.extras, strict=True)
         return {
-            f"MODEL_CARD_{name}.md": library_card(int8, each, None, extras=extras, **chosen)
-            for name, int8, each, extras in members
+            f"MODEL_CARD_{name}.md": library_card(int8, member, None, extras, chosen)
+            for name, int8, member, extras in members
         }
-    return {CARD: library_card(found[0], planned, answers, extras=options.extras[0], **chosen)}
+    return {CARD: library_card(found[0], planned, answers, options.extras[0], chosen)}
 
 
 def _board_facts(answers: OnBoard | None) -> BoardFacts | None:

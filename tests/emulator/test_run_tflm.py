@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -81,6 +82,9 @@ def test_the_table_and_markdown(run: Run) -> None:
     assert "TFLM: bit-exact with tflite-micro" in out
     assert "B of its arena (emulated), as computed for reference kernels" in out
     assert "TFLM / ours" in run("--format", "md")[1]
+    # nothing is told twice
+    assert [out.count(what) for what in ("stack used", "operators of the file", "RESHAPE")] == [1, 1, 1]
+    assert not re.search(r"^(stack|arena|instructions|cycles) +\d", out, re.MULTILINE)
 
 
 def test_another_arena_than_predicted_is_told(run: Run, tmp_path: Path) -> None:
@@ -107,13 +111,28 @@ def test_a_library_that_stops_itself_is_told(run: Run, tmp_path: Path) -> None:
     assert "schema" not in err
 
 
-def test_other_outputs_than_the_references(run: Run, tmp_path: Path) -> None:
+def test_a_library_whose_kernels_are_not_bit_exact_is_no_failure(run: Run, tmp_path: Path) -> None:
+    """As CMSIS-NN's in some networks: the same comes out for the file without our placement."""
     wrong = (HEADERS / "stand_in.cc").read_text("utf-8").replace("from[i] > zero_point ?", "from[i] > 100 ?")
-    code, out, err = run("--seed", "3", library=build_library(tmp_path, source=wrong))
-    assert code == 6
+    library = build_library(tmp_path, source=wrong)
+    code, out, err = run("--seed", "3", library=library)
+    assert code == 0, err
     assert "tinydeploy: bit-exact" in out
     assert "TFLM: differs from tflite-micro" in out
+    assert "the same comes out without our placement" in out
+    tflm = json.loads(run("--seed", "3", "--format", "json", library=library)[1])["tflm"]
+    assert (tflm["verified"]["bit_exact"], tflm["same_without_placement"]) == (False, True)
+
+
+def test_other_outputs_with_our_placement_alone_are_a_failure(run: Run, tmp_path: Path) -> None:
+    source = (HEADERS / "stand_in.cc").read_text("utf-8")
+    wrong = source.replace("from[i] > zero_point ?", "from[i] > (placed ? 100 : zero_point) ?")
+    wrong = wrong.replace("    return buffer.", "    placed = true;\n    return buffer.")
+    code, out, err = run("--seed", "3", library=build_library(tmp_path, source=f"static bool placed;\n{wrong}"))
+    assert code == 6
+    assert "with our placement in the file alone" in out
     assert "TensorFlow Lite Micro with the library" in err
+    assert "a bug in tinydeploy" in err
 
 
 @pytest.mark.parametrize("given", [(), ("--tflm-lib", "libtflm.a"), ("--tflm-include", ".")])

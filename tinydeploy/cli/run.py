@@ -160,6 +160,7 @@ def command(
                 using.emulator,
                 asked,
                 Path(folder) / "tflm",
+                runs=runs,
                 toolchain=toolchain,
                 stack_bytes=options.stack_bytes,
             )
@@ -188,17 +189,23 @@ def command(
         told,
         not_verified=why_not,
     )
-    other = compare(read, beside.outputs, runs) if beside is not None and runs else None
     if beside is not None:
-        facts = tflm_facts(beside, ran, _verified(other), whence=whence, not_verified=why_not)
+        facts = tflm_facts(
+            beside.ran,
+            ran,
+            _verified(beside.verification),
+            whence=whence,
+            not_verified=why_not,
+            same_without_placement=beside.same_without_placement,
+        )
         document = with_tflm(document, run, planned.plan.arena_bytes, facts)
     emit(document, format_)
     if trace is not None:
         save_trace(trace, pipeline.timeline_of_run(ran, trace_facts(told, model=planned.model.sha256)))
     if verification is not None:
         raise_on_difference(read, verification)
-    if other is not None:
-        raise_on_tflm_difference(read, other)
+    if beside is not None:
+        raise_on_tflm_difference(read, beside)
 
 
 _OF_FIRMWARE = frozenset(["elf", "board", "emulator", "renode", "repl", "trace", "gdb", "format_"])

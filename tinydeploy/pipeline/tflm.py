@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tinydeploy.boards.board import Core
@@ -82,6 +83,13 @@ def plan_for_tflm(
     for each, arena in plan.arenas.items():
         assert predict_tflm_arena(read, kernels=each, core=core) == arena  # the file says what was planned
     return PlannedForTflm(model, rewritten, read, plan)
+
+
+def without_placement(data: bytes, planned: PlannedForTflm, core: Core | None = None) -> PlannedForTflm:
+    """The file as it was, `data`, in the place of the one with the placement; with the arenas that it needs."""
+    before = planned.original
+    arenas = {each: predict_tflm_arena(before, kernels=each, core=core) for each in planned.plan.arenas}
+    return replace(planned, data=data, model=before, plan=replace(planned.plan, arenas=MappingProxyType(arenas)))
 
 
 def check_on_host(original: bytes, planned: PlannedForTflm, samples: Sequence[Sample]) -> TflmCheck:

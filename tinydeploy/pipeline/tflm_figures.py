@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 
 def tflm_facts(
-    ran: TflmRan, ours: Ran, verified: VerifiedFacts | None, *, whence: str, not_verified: str = ""
+    ran: TflmRan,
+    ours: Ran,
+    verified: VerifiedFacts | None,
+    *,
+    whence: str,
+    not_verified: str = "",
+    same_without_placement: bool | None = None,
 ) -> TflmFacts:
     """`ran` and `ours` are runs of the same model on the same samples; `whence` says in words where those came from."""
     built, planned, image = ran.built, ran.built.planned, ran.built.image
@@ -50,6 +56,7 @@ def tflm_facts(
         layers=tuple(_layers(ran, ours)),
         verified=verified,
         not_verified=not_verified,
+        same_without_placement=same_without_placement,
     )
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from tinydeploy.operators.base import printable
 from tinydeploy.report.cycles import cycles_data, short_kind
-from tinydeploy.report.document import Block, Column, Document, Line, Table, number
+from tinydeploy.report.document import Block, Column, Document, Facts, Line, Table, number
 from tinydeploy.report.runs import RunFacts, VerifiedFacts, verdict, verified_data
+
+_TOLD = frozenset({"instructions", "cycles", "arena", "stack", "static"})  # of our run, in the table of both
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class TflmFacts:
     `library`: its file's name, with its hash. `kernels`: those that the arena was computed for. `arena_bytes`: what it
     was given, and `predicted_bytes` what it was to use of it; `used_bytes`: what it says that it used.
     `setup_instructions`: from reset to the first inference. `interpreter_instructions`: the part of an inference that
-    is no kernel's.
+    is no kernel's. `same_without_placement`: whether outputs that are not the reference's also come out for the file as
+    it was; None where that was not asked.
     """
 
     run: RunFacts
@@ -48,6 +51,7 @@ class TflmFacts:
     layers: tuple[BesideLayer, ...]
     verified: VerifiedFacts | None
     not_verified: str = ""
+    same_without_placement: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,12 @@ def with_tflm(document: Document, ours: RunFacts, arena_bytes: int, tflm: TflmFa
         title,
         _named("tinydeploy", ours_verdict),
         _named("TFLM", verdict(tflm.verified, tflm.not_verified)),
+        *_whose(tflm),
         *_arena_lines(tflm),
         _table(rows),
         _layer_table(tflm),
     ]
-    return Document((*beside, *rest), data)
+    return Document((*beside, *_not_told(rest)), data)
 
 
 def _rows(ours: RunFacts, arena_bytes: int, tflm: TflmFacts) -> Iterable[_Row]:
@@ -120,6 +125,28 @@ def _rows(ours: RunFacts, arena_bytes: int, tflm: TflmFacts) -> Iterable[_Row]:
 
 def _named(runtime: str, line: Block) -> Block:
     return Line(f"{runtime}: {line.text}", line.tone) if isinstance(line, Line) else line
+
+
+def _not_told(blocks: Iterable[Block]) -> Iterable[Block]:
+    """What the tables above do not tell of our own run: they have its figures and its operators."""
+    for block in blocks:
+        if isinstance(block, Facts):
+            yield Facts("tinydeploy", tuple(pair for pair in block.pairs if pair[0] not in _TOLD))
+        elif not isinstance(block, Table) or block.title:
+            yield block
+
+
+def _whose(tflm: TflmFacts) -> Iterable[Line]:
+    """Whose the difference is, where there is one."""
+    if tflm.verified is None or tflm.verified.bit_exact:
+        return
+    most = f"by at most {tflm.verified.max_abs:g}"
+    if tflm.same_without_placement:
+        yield Line(f"the library's kernels differ so, {most}: the same comes out without our placement in the file")
+    elif tflm.same_without_placement is False:
+        yield Line(f"{most}, and with our placement in the file alone", "bad")
+    else:
+        yield Line(f"{most}; without our placement in the file it does not fit, so whose that is is not known", "bad")
 
 
 def _arena_lines(tflm: TflmFacts) -> Iterable[Line]:
@@ -209,4 +236,5 @@ def _data(rows: Iterable[_Row], tflm: TflmFacts) -> dict[str, Any]:
         "functions": dict(sorted(other.functions.items(), key=lambda item: (-item[1], item[0]))),
         "verified": verified_data(tflm.verified),
         "not_verified": tflm.not_verified,
+        "same_without_placement": tflm.same_without_placement,
     }

@@ -67,7 +67,7 @@ int32_t zero_point_of(Place tensor)
     return quantization.field(3).at == nullptr ? 0 : quantization.vector(3).element(0, 8).number();
 }
 
-/* The offset that the file gives a tensor, −1 for none. */
+/* The offset that the file gives a tensor, −1 for none; without the metadata a chain has two places by turns. */
 int32_t offset_of(const tflite::Model *model, int32_t index)
 {
     const Place metadata = root(model).vector(6);
@@ -77,7 +77,7 @@ int32_t offset_of(const tflite::Model *model, int32_t index)
         const Place buffer = root(model).vector(4).table(entry.field(1).number());
         return buffer.vector(0).element(3 + index).number();
     }
-    return -1;
+    return index % 2 * ((bytes_of(tensor(model, 0)) + 15) & ~15);
 }
 
 int32_t opcode_of(const tflite::Model *model, Place op)

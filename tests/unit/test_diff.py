@@ -49,6 +49,44 @@ def test_other_opcodes_are_never_paired() -> None:
     assert paired([], layers("ADD:a")) == [(None, 0)]
 
 
+def with_constants(names: str, digests: str) -> list[Layer]:
+    """Convolutions of one shape, called by `names`, with constants by `digests`."""
+    shaped = {"output_shape": (1, 4, 4, 8), "params": 64}
+    told = zip(names, digests, strict=True)
+    return [Layer(i, "CONV_2D", name, {**shaped, "constants": digest}) for i, (name, digest) in enumerate(told)]
+
+
+def test_layers_that_were_numbered_anew_are_known_by_their_constants() -> None:
+    """A framework calls layers by their number: one put in front takes the name of the next."""
+    before, after = with_constants("012", "abc"), with_constants("0123", "nabc")
+    assert paired(before, after) == [(None, 0), (0, 1), (1, 2), (2, 3)]
+
+
+def test_layers_that_were_numbered_anew_and_trained_again_are_known_by_what_they_are() -> None:
+    before, after = (
+        [Layer(i, "CONV_2D", f"conv_{i}", {"output_shape": (1, 4, 4, n), "params": n}) for i, n in enumerate(sizes)]
+        for sizes in ((8, 16, 32, 64), (8, 9, 16, 32, 64))
+    )
+    assert paired(before, after) == [(0, 0), (None, 1), (1, 2), (2, 3), (3, 4)]
+
+
+def test_thousands_of_layers_with_other_names() -> None:
+    """Each layer's shape is another one's, too, and all were renamed: what tells is their order."""
+    kinds = [f"{'CONV_2D' if i % 2 else 'ADD'}:a{i}" for i in range(3000)]
+    after = [kind.replace(":", ":b") for kind in kinds]
+    after[1500:1500] = ["CONV_2D:new"]
+    pairs = paired(layers(*kinds), layers(*after))
+    assert pairs.count((None, 1500)) + pairs.count((None, 1501)) == 1 and len(pairs) == 3001
+    assert pairs[0] == (0, 0) and pairs[-1] == (2999, 3000)
+
+
+def test_few_layers_and_many_others() -> None:
+    many = [f"ADD:a{i}" for i in range(3000)]
+    many[0], many[2999] = "CONV_2D:x", "SOFTMAX:y"
+    pairs = paired(layers("CONV_2D:p", "SOFTMAX:q"), layers(*many))
+    assert (0, 0) in pairs and (1, 2999) in pairs and len(pairs) == 3000
+
+
 @pytest.fixture(scope="module")
 def report() -> dict[str, Any]:
     planned = pipeline.plan_model(pipeline.load("digits"), find_board("stm32f746"), pipeline.PlanOptions())
@@ -89,6 +127,56 @@ def test_who_is_responsible(report: dict[str, Any]) -> None:
     assert [(layer.state, layer.after) for layer in found.layers] == [("changed", 1), ("changed", 2)]
 
 
+def test_what_no_layer_is_responsible_for(report: dict[str, Any]) -> None:
+    """A layer's weights and the whole's are told to the byte: what is left over is named."""
+    other = deepcopy(report)
+    other["layers"][2]["weight_bytes"] += 1000
+    other["flash"]["weights_bytes"] += 1288
+    found = compare(snapshot(report, "a.json"), snapshot(other, "b.json"))
+    blame = next(change.blame for change in found.figures if change.name == "weights_bytes")
+    assert "+1,000" in blame[0] and blame[1:] == ("biases, scales, tables and what layers share +288",)
+
+
+def test_what_layers_compute_with(report: dict[str, Any]) -> None:
+    """Trained again, quantized anew, another attribute: no size changes, and the layer is named."""
+    other = deepcopy(report)
+    conv, pool, last = other["layers"][0], other["layers"][1], other["layers"][-1]
+    conv["attributes"]["activation"] = "tanh"
+    conv["constants"] = pool["quantization"] = last["quantization"] = "0123456789abcdef"
+    found = compare(snapshot(report, "a.json"), snapshot(other, "b.json"))
+    assert [(layer.after, [*layer.figures]) for layer in found.layers] == [
+        (0, ["activation", "constants"]),
+        (1, ["quantization"]),
+        (last["index"], ["quantization"]),
+    ]
+    assert found.changed and found.digests and found.layers[0].figures["activation"][1] == "tanh"
+
+
+def test_a_report_of_an_earlier_version_is_silent_on_it(report: dict[str, Any]) -> None:
+    other = deepcopy(report)
+    for layer in other["layers"]:
+        for key in ("attributes", "constants", "quantization"):
+            del layer[key]
+    found = compare(snapshot(other, "old.json"), snapshot(report, "b.json"))
+    assert not found.changed and not found.digests
+
+
+def test_which_layers_were_trained_again(run: Run, tmp_path: Path) -> None:
+    """The file with one weight of one layer changed, by hand: the table says which."""
+    before = pipeline.load("digits")
+    weights = next(t for t in before.tensors if t.data is not None and t.dtype.label == "int8")
+    layer = next(op for op in before.operators if weights.index in op.inputs)
+    raw = Path(before.path).read_bytes()
+    assert weights.data is not None and raw.count(weights.data) == 1
+    at = raw.index(weights.data)
+    other = tmp_path / "digits.tflite"
+    other.write_bytes(raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :])
+    code, out, _ = run("diff", "digits", str(other), "--board", "pico", "--exit-code")
+    row = next(line for line in out.splitlines() if line.startswith("changed"))
+    assert code == 1 and f"{layer.opcode} #{layer.index}" in row and row.endswith("other constants")
+    assert out.count("changed ") == 1
+
+
 def test_an_estimate_beside_a_count_is_no_change(report: dict[str, Any]) -> None:
     other = deepcopy(report)
     other["flash"]["code_bytes"] += 40
@@ -115,6 +203,8 @@ def test_placement(report: dict[str, Any]) -> None:
         ("{", "is no JSON"),
         ("[" * 100_000, "is no JSON"),
         ("[]", "is no report of tinydeploy"),
+        ('{"schema_version": 1, "x": NaN}', "is no JSON: NaN is no finite number"),
+        ('{"schema_version": 1, "x": [1e999]}', "is no JSON: 1e999 is no finite number"),
         ('{"schema_version": 99, "command": "plan"}', "has schema version 99"),
         ('{"schema_version": 1, "command": "check"}', "is a report of `check` without a plan of one model"),
         ('{"schema_version": 1, "command": "plan"}', "without a plan of one model"),

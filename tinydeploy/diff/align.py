@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from tinydeploy.diff.snapshot import Layer
 
-_MOST_PAIRS = 4_000_000  # beyond these, what lies between equal layers counts as gone and new
-_SAME_NAME = 4.0
+_MOST_PAIRS = 1_000_000  # of layers that are compared with one another; it bounds how far from each other they may be
+_SAME_CONSTANTS = 8.0
+_SAME_NAME = 2.5  # less than shape and parameters together: frameworks number their layers anew when one comes between
 _SAME_SHAPE = 2.0
 _SAME_PARAMS = 1.0
 
@@ -16,7 +17,8 @@ def align(before: Sequence[Layer], after: Sequence[Layer]) -> list[tuple[Layer |
     """Pairs in order; None stands for a layer that the other side does not have.
 
     Only layers of one opcode are paired, and pairs do not cross. Of all such ways it is the one whose pairs have most
-    in common: the name, the output's shape, the parameters.
+    in common: the constants' values, the name, the output's shape, the parameters. Where there are thousands of layers,
+    those of a pair are at about the same place of both models.
     """
     first = 0
     while first < min(len(before), len(after)) and _same(before[first], after[first]):
@@ -30,27 +32,40 @@ def align(before: Sequence[Layer], after: Sequence[Layer]) -> list[tuple[Layer |
 
 
 def _same(a: Layer, b: Layer) -> bool:
-    return (a.opcode, a.name, a.figures.get("output_shape")) == (b.opcode, b.name, b.figures.get("output_shape"))
+    return a.name == b.name and a.opcode == b.opcode and all(_alike(a, b, key) for key in ("output_shape", "constants"))
+
+
+def _alike(a: Layer, b: Layer, figure: str) -> bool:
+    return a.figures.get(figure) == b.figures.get(figure)
 
 
 def _between(before: Sequence[Layer], after: Sequence[Layer]) -> list[tuple[Layer | None, Layer | None]]:
-    if len(before) * len(after) > _MOST_PAIRS:
-        return [*((layer, None) for layer in before), *((None, layer) for layer in after)]
-    # best[i][j]: the most that the layers from i and j on can have in common
-    best = [[0.0] * (len(after) + 1) for _ in range(len(before) + 1)]
+    reach = _MOST_PAIRS // (2 * max(len(before), 1)) + 1
+    middles = [i * len(after) // max(len(before), 1) for i in range(len(before))]
+    lows = [max(0, middle - reach) for middle in middles]
+    # best[i][j - lows[i]]: the most that the layers from i and j on can have in common
+    best: list[list[float]] = [[] for _ in before]
+
+    def most(i: int, j: int) -> float:
+        return best[i][max(j - lows[i], 0)] if i < len(before) and j - lows[i] < len(best[i]) else 0.0
+
     for i in reversed(range(len(before))):
-        for j in reversed(range(len(after))):
-            alone = max(best[i + 1][j], best[i][j + 1])
+        row = [0.0] * (min(len(after), middles[i] + reach) - lows[i])
+        best[i] = row
+        right = 0.0
+        for at in reversed(range(len(row))):
+            j = lows[i] + at
             worth = _worth(before[i], after[j])
-            best[i][j] = max(alone, worth + best[i + 1][j + 1]) if worth else alone
+            right = max(right, most(i + 1, j), worth + most(i + 1, j + 1) if worth else 0.0)
+            row[at] = right
     pairs: list[tuple[Layer | None, Layer | None]] = []
     i = j = 0
-    while i < len(before) and j < len(after):
+    while most(i, j):
         worth = _worth(before[i], after[j])
-        if worth and best[i][j] == worth + best[i + 1][j + 1]:
+        if worth and most(i, j) == worth + most(i + 1, j + 1):
             pairs.append((before[i], after[j]))
             i, j = i + 1, j + 1
-        elif best[i][j] == best[i + 1][j]:
+        elif most(i, j) == most(i + 1, j):
             pairs.append((before[i], None))
             i += 1
         else:
@@ -63,6 +78,7 @@ def _worth(a: Layer, b: Layer) -> float:
     """What two layers have in common; 0 for layers of different opcodes."""
     if a.opcode != b.opcode:
         return 0.0
-    worth = 1.0 + _SAME_NAME * (a.name == b.name)
-    worth += _SAME_SHAPE * (a.figures.get("output_shape") == b.figures.get("output_shape"))
-    return worth + _SAME_PARAMS * (a.figures.get("params") == b.figures.get("params"))
+    held = a.figures.get("constants")
+    worth = 1.0 + _SAME_CONSTANTS * (held is not None and held == b.figures.get("constants"))
+    worth += _SAME_NAME * (a.name == b.name) + _SAME_SHAPE * _alike(a, b, "output_shape")
+    return worth + _SAME_PARAMS * _alike(a, b, "params")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from tinydeploy.diff.align import align
-from tinydeploy.diff.snapshot import Layer, Place, Snapshot
+from tinydeploy.diff.snapshot import DIGESTS, Layer, Place, Snapshot
 from tinydeploy.report.differences import Change, Differences, LayerChange, SideFacts, TensorChange
 from tinydeploy.report.document import layer_label
 from tinydeploy.units import kib
@@ -36,6 +36,12 @@ _OF_LAYERS = {
     "instructions": "instructions",
     "cycles": "cycles",
 }
+# What such a figure counts beside that, and what layers have in common.
+_NO_LAYERS = {
+    "weights_bytes": "biases, scales, tables and what layers share",
+    "macs": "what layers share",
+    "params": "what layers share",
+}
 _LEFT_OUT = ("board",)  # settings that the sides' own lines tell
 
 Pair = tuple[Layer | None, Layer | None]
@@ -54,6 +60,7 @@ def compare(before: Snapshot, after: Snapshot) -> Differences:
         tensors=tuple(tensors),
         same_tensors=same_tensors,
         settings=_settings(before.settings, after.settings),
+        digests=all(not DIGESTS.isdisjoint(layer.figures) for layer in (*before.layers, *after.layers)),
     )
 
 
@@ -92,22 +99,22 @@ def _blame(name: str, before: Snapshot, after: Snapshot, pairs: Sequence[Pair]) 
         return _peak(before, after)
     if name == "code_bytes":
         return _kernels(before, after)
-    grown = _grown(pairs, _OF_LAYERS[name]) if name in _OF_LAYERS else ()
-    if name == "weights_bytes" and not grown:
-        return ("no layer's weights, but biases, scales or tables",)
-    return grown
+    return _grown(name, after.figures[name][0] - before.figures[name][0], pairs) if name in _OF_LAYERS else ()
 
 
-def _grown(pairs: Sequence[Pair], figure: str) -> tuple[str, ...]:
-    """Layers by how much one of their figures changed."""
-    deltas = []
+def _grown(name: str, total: float, pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """Layers by how much one of their figures changed, then what of the whole's change is no layer's."""
+    figure = _OF_LAYERS[name]
+    deltas: list[tuple[float, str]] = []
     for was, now in pairs:
         old, new = (0 if layer is None else layer.figures.get(figure, 0) for layer in (was, now))
         layer = now or was
         if old != new and layer is not None:
             state = " (new)" if was is None else " (gone)" if now is None else f" ({old:,} → {new:,})"
             deltas.append((new - old, f"{_label(layer)} {new - old:+,}{state}"))
-    return tuple(told for _, told in sorted(deltas, key=lambda item: -abs(item[0])))
+    rest = total - sum(delta for delta, _ in deltas)
+    told = [told for _, told in sorted(deltas, key=lambda item: -abs(item[0]))]
+    return (*told, *([f"{_NO_LAYERS.get(name, 'outside of layers')} {rest:+,}"] if rest else []))
 
 
 def _peak(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
@@ -135,7 +142,8 @@ def _kernels(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
     was, now = ({layer.opcode for layer in side.layers} for side in (before, after))
     told = [f"the kernel of {opcode} came" for opcode in sorted(now - was)]
     told += [f"the kernel of {opcode} went" for opcode in sorted(was - now)]
-    return tuple(told or (["another core or compiler"] if before.board != after.board else ["the generated steps"]))
+    other = before.board != after.board or "toolchain" in _settings(before.settings, after.settings)
+    return tuple(told or (["another core or compiler"] if other else ["the generated steps"]))
 
 
 def _label(layer: Layer) -> str:

@@ -7,6 +7,7 @@ left out where it is missing or of another type.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,7 @@ _FIGURES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "cycles": (("run", "cycles", "value"), "run.cycles"),
     "stack_watermark_bytes": (("run", "stack_watermark_bytes"), "run.stack_watermark_bytes"),
 }
+DIGESTS = frozenset({"constants", "quantization"})
 _LAYER_FIGURES = ("output_shape", "macs", "params", "weight_bytes", "live_bytes")
 
 
@@ -89,7 +91,7 @@ def read_report(path: Path) -> Mapping[str, Any]:
     try:
         if path.stat().st_size > MAX_REPORT_BYTES:
             raise UsageError(f"{shown} is too large for a report", hint=_HINT)
-        data = json.loads(path.read_bytes())
+        data = json.loads(path.read_bytes(), parse_float=_finite, parse_constant=_finite)
     except OSError as error:
         raise UsageError(f"cannot read {shown}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
@@ -118,7 +120,7 @@ def snapshot(data: Mapping[str, Any], label: str) -> Snapshot:
         if value is not None:
             figures[name] = (value, _text(kinds.get(kind)))
     clock = _number(target.get("clock_hz"))
-    if "cycles" in figures and clock:
+    if "cycles" in figures and clock is not None and clock >= 1:
         figures["latency_ms"] = (1e3 * figures["cycles"][0] / clock, figures["cycles"][1])
     measured = _mapping(_at(data, ("run", "flash_bytes")))
     for part in ("weights", "code"):  # of the image, better than the plan's estimate
@@ -143,7 +145,7 @@ def snapshot(data: Mapping[str, Any], label: str) -> Snapshot:
         places=tuple(_places(data)),
         peak=_index(peak.get("operator")),
         alive=tuple((name, int(size)) for name, size in alive if size is not None),
-        settings={**_mapping(provenance.get("options")), **_mapping(provenance.get("tools"))},
+        settings={**_plain(provenance.get("options")), **_plain(provenance.get("tools"))},
     )
 
 
@@ -160,6 +162,8 @@ def _layers(data: Mapping[str, Any]) -> Iterator[Layer]:
         for name in ("instructions", "cycles"):
             if _number(ran.get(index, {}).get(name)) is not None:
                 figures[name] = ran[index][name]
+        figures |= {name: value for name, value in _plain(each.get("attributes")).items() if name not in figures}
+        figures |= {name: each[name] for name in sorted(DIGESTS) if _text(each.get(name))}
         yield Layer(index, _text(each.get("opcode")), _text(each.get("name")), figures)
 
 
@@ -180,6 +184,17 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _plain(value: Any) -> dict[str, Any]:
+    """The items that are a text, a number, a truth or nothing, or a list of these."""
+    items = _mapping(value).items()
+    scalar = str | int | float | None
+    return {
+        name: held
+        for name, held in items
+        if isinstance(held, scalar) or (isinstance(held, list) and all(isinstance(each, scalar) for each in held))
+    }
+
+
 def _mappings(value: Any) -> list[Mapping[str, Any]]:
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
@@ -188,8 +203,15 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is no finite number")
+    return value
+
+
 def _number(value: Any) -> int | float | None:
-    """A finite number."""
+    """A number that can be counted with."""
     good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e18
     return value if good else None
 

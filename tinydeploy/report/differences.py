@@ -25,6 +25,9 @@ _SHOWN_LAYERS = 20
 _SHOWN_TENSORS = 12
 _SHOWN_BLAMED = 3
 _NAME = 48
+_OF_A_LAYER = ("output_shape", "macs", "params", "weight_bytes", "live_bytes", "instructions", "cycles")
+_FOLLOWS = {"live_bytes", "instructions", "cycles"}  # what a layer may have of another one's change
+_DIGESTS = {"constants": "other constants", "quantization": "other scales or zero points"}
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,8 @@ class TensorChange:
 @dataclass(frozen=True)
 class Differences:
     """All that changed between two sides. `figures` hold those that did not change, too; `settings` are options and
-    tools that differ, before and after."""
+    tools that differ, before and after. `digests`: both sides tell what their layers compute with, which reports of
+    earlier versions do not."""
 
     sides: tuple[SideFacts, SideFacts]
     figures: tuple[Change, ...]
@@ -104,6 +108,7 @@ class Differences:
     tensors: tuple[TensorChange, ...]
     same_tensors: int
     settings: Mapping[str, tuple[Any, Any]]
+    digests: bool = True
 
     @property
     def changed(self) -> bool:
@@ -194,11 +199,7 @@ def _blocks(found: Differences) -> list[Block]:
         blocks.append(Line("nothing changed: every figure, layer and placement is the same", "good"))
         return blocks
     blocks.append(_figure_table(found.figures))
-    blocks += [
-        Line(f"{_title(change.name)}: {'; '.join(printable(each, 200) for each in change.blame[:_SHOWN_BLAMED])}")
-        for change in found.figures
-        if change.blame
-    ]
+    blocks += [Line(f"{_title(change.name)}: {_blamed(change.blame)}") for change in found.figures if change.blame]
     if found.layers:
         blocks.append(_layer_table(found))
     if found.tensors:
@@ -206,11 +207,17 @@ def _blocks(found: Differences) -> list[Block]:
     if not (found.layers and found.tensors):
         same = [] if found.layers else [f"all {found.same_layers} layers are the same"]
         same += [] if found.tensors else [f"all {found.same_tensors} tensors are where they were"]
-        same += (
-            ["the models' files differ all the same, in values or names"] if found.other_file and len(same) == 2 else []
-        )
+        if found.other_file and len(same) == 2:
+            where = "names or metadata" if found.digests else "values, names or metadata"
+            same.append(f"the models' files differ all the same, in {where}")
         blocks.append(Line("; ".join(same)))
     return blocks
+
+
+def _blamed(blame: Sequence[str]) -> str:
+    more = len(blame) - _SHOWN_BLAMED
+    shown = blame if more == 1 else blame[:_SHOWN_BLAMED]
+    return "; ".join([*(printable(each, 200) for each in shown), *([f"{more} more"] if more > 1 else [])])
 
 
 def _named(side: SideFacts, other: SideFacts) -> str:
@@ -283,16 +290,27 @@ def _relative(change: Change) -> str:
 
 
 def _layer_table(found: Differences) -> Table:
+    least = [layer for layer in found.layers if layer.state == "changed" and layer.figures.keys() <= _FOLLOWS]
+    most = [layer for layer in found.layers if layer not in least]
+    shown = {id(layer) for layer in (*most, *least)[:_SHOWN_LAYERS]}
     rows = []
-    for layer in found.layers[:_SHOWN_LAYERS]:
-        differs = ", ".join(f"{_title(n)} {_value(a)} → {_value(b)}" for n, (a, b) in layer.figures.items())
-        if layer.state != "changed":
+    for layer in (each for each in found.layers if id(each) in shown):
+        if layer.state == "changed":
+            told = [_differs(name, *pair) for name, pair in layer.figures.items()]
+        else:
             side = 0 if layer.after is None else 1
-            differs = ", ".join(f"{_title(n)} {_value(pair[side])}" for n, pair in layer.figures.items())
-        rows.append((layer.state, layer.label, differs))
+            sizes = {name: pair[side] for name, pair in layer.figures.items() if name in _OF_A_LAYER}
+            told = [f"{_title(name)} {_value(value)}" for name, value in sizes.items()]
+        rows.append((layer.state, layer.label, ", ".join(told)))
     more = len(found.layers) - len(rows)
     note = f"{_of(found.same_layers, 'layer')} the same" + (f"; {more} more in --format json" if more > 0 else "")
     return Table("layers", (Column(""), Column("layer"), Column("what differs")), tuple(rows), note=note)
+
+
+def _differs(name: str, before: Any, after: Any) -> str:
+    if name in _DIGESTS:
+        return _DIGESTS[name]
+    return f"{printable(_title(name), _NAME)} {_value(before)} → {_value(after)}"
 
 
 def _of(count: int, what: str) -> str:
@@ -300,8 +318,10 @@ def _of(count: int, what: str) -> str:
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return shape([int(extent) for extent in value])
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return shape(value)
     return _figure(value) if isinstance(value, int | float) or value is None else printable(str(value), 60)
 
 

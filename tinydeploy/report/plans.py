@@ -12,6 +12,7 @@ from tinydeploy.operators.base import printable, rows_of
 from tinydeploy.operators.registry import kind_of
 from tinydeploy.plan.fit import Fit, Part
 from tinydeploy.plan.types import FEED, Placement, Plan, RowsAlive
+from tinydeploy.report.arithmetic import arithmetic_data
 from tinydeploy.report.comparison import Comparison, comparison_data, comparison_table, what_if_lines
 from tinydeploy.report.costs import cost_totals
 from tinydeploy.report.document import (
@@ -398,6 +399,7 @@ def _layers_data(planned: Planned) -> list[dict[str, Any]]:
             "live_bytes": live.get(layer.index, 0),
             "ops": layer.ops,
             "elided": layer.index in elided,
+            **arithmetic_data(model, model.operators[layer.index]),
         }
         for layer in planned.costs.layers
     ]

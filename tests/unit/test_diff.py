@@ -242,6 +242,17 @@ def test_two_boards_and_a_report_beside_a_model(run: Run, tmp_path: Path) -> Non
     assert code == 0 and json.loads(out)["sides"][1]["board"] == "rpi_pico"
 
 
+def test_who_fits(run: Run, tmp_path: Path) -> None:
+    """The first and the last side's words, and those between one side and the other."""
+    file = tmp_path / "too-large.json"
+    small = json.loads(run("plan", "digits", "--board", "pico", "--format", "json")[1])
+    file.write_text(json.dumps({**small, "fits": False}))
+    out = run("diff", str(file), "digits")[1]
+    assert "digits, on rpi_pico, does not fit, sha256" in out and "\nnow it fits rpi_pico\n" in out
+    out = run("diff", "digits", str(file), "--board", "stm32f746")[1]
+    assert "\nit does not fit rpi_pico\n" in out
+
+
 def test_instructions_by_layer(run: Run) -> None:
     """An M0+ has no instruction that multiplies two pairs: its convolutions take more instructions than an M7's."""
     pytest.importorskip("unicorn", reason="pip install 'tinydeploy[run]'")

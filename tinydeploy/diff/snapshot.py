@@ -104,7 +104,8 @@ def read_report(path: Path) -> Mapping[str, Any]:
     command = data.get("command")
     if command not in COMMANDS or not isinstance(data.get("layers"), list):
         what = f"`{printable(str(command), 40)}`" if isinstance(command, str) else "something else"
-        raise UsageError(f"{shown} is a report of {what} without a plan of one model", hint=_HINT)
+        hint = "`tinydeploy check` compares with its baseline itself" if command == "check" else _HINT
+        raise UsageError(f"{shown} is a report of {what} without a plan of one model", hint=hint)
     return data
 
 

@@ -194,6 +194,8 @@ def _blocks(found: Differences) -> list[Block]:
     ]
     if a.fits != b.fits and b.fits is not None:
         words = "now it fits" if b.fits else "it no longer fits"
+        if a.board != b.board:
+            words = "it fits" if b.fits else "it does not fit"
         blocks.append(Line(f"{words} {printable(b.board)}", "good" if b.fits else "bad"))
     if not found.changed:
         blocks.append(Line("nothing changed: every figure, layer and placement is the same", "good"))
@@ -227,6 +229,7 @@ def _named(side: SideFacts, other: SideFacts) -> str:
 
 def _side(side: SideFacts) -> str:
     parts = [printable(side.model, 100), f"on {printable(side.board)}" if side.board else ""]
+    parts += ["does not fit" if side.board and side.fits is False else ""]
     parts += [f"sha256 {printable(side.sha256[:16])}…" if side.sha256 else ""]
     parts += [f"tinydeploy {printable(side.tinydeploy)}" if side.tinydeploy else ""]
     parts += [f"from a report of `{printable(side.report)}`" if side.report else ""]

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from tests.support.tflite_writer import GraphBuilder
-from tinydeploy.convert.data.evaluation import count_correct, evaluate, int8_samples, load_evaluation, predicted
+from tinydeploy.convert.data.classes import count_correct, predicted, refuse_labels
+from tinydeploy.convert.data.evaluation import evaluate, int8_samples, load_evaluation
 from tinydeploy.convert.data.feeding import bind, dequantize_array, quantize_array
 from tinydeploy.convert.loss.interpreters import litert
 from tinydeploy.convert.types import EvaluationSet, InputSpec
 from tinydeploy.errors import UsageError
+from tinydeploy.ir import Model
 from tinydeploy.tflite import parse_model
 
 WANTED = (InputSpec("x", (3,), "float32"),)
@@ -154,19 +156,53 @@ def test_evaluation_data_that_are_no_data(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------------- counting
 
 
+def ending(shape: tuple[int, ...], *opcodes: str, outputs: int = 1) -> Model:
+    """A model whose `outputs` tensors of int8, real 0 at -128 and steps of 1/256, are made by these operators."""
+    g = GraphBuilder()
+    x = g.tensor("x", shape, "int8", scale=1 / 256, zero_point=-128)
+    ys = []
+    for number in range(outputs):
+        y = x
+        for opcode in opcodes:
+            made = g.tensor(f"{opcode}{number}", shape, "int8", scale=1 / 256, zero_point=-128)
+            g.op(opcode, [y], [made])
+            y = made
+        ys.append(y)
+    return parse_model(g.build([x], ys))
+
+
 def test_the_first_of_the_highest_scores_counts() -> None:
-    outputs = [np.int8([[-128, 127, 127]]), np.int8([[5, 4, 3]]), np.int8([[0, 0, 0]])]
-    assert predicted(outputs) == (1, 0, 0)
-    assert count_correct(outputs, np.array([1, 0, 2])) == 2
+    outputs, model = [np.int8([[-128, 127, 127]]), np.int8([[5, 4, 3]]), np.int8([[0, 0, 0]])], ending((1, 3), "RELU")
+    assert predicted(model, outputs) == (1, 0, 0)
+    assert count_correct(model, outputs, np.array([1, 0, 2])) == 2
+
+
+@pytest.mark.parametrize("opcodes", [("LOGISTIC",), ("LOGISTIC", "RESHAPE"), ("LOGISTIC", "QUANTIZE")])
+def test_a_sigmoid_says_yes_above_a_half(opcodes: tuple[str, ...]) -> None:
+    model = ending((1, 1), *opcodes)
+    outputs = [np.int8([[q]]) for q in (-128, 0, 1, 127)]  # 0, 1/2, 129/256, 255/256
+    assert predicted(model, outputs) == (0, 0, 1, 1)
+    assert count_correct(model, outputs, np.array([0, 1, 1, 0])) == 2
+    with pytest.raises(UsageError, match="go up to 2, and the model has 2 classes"):
+        count_correct(model, outputs, np.array([0, 1, 1, 2]))
 
 
 def test_outputs_that_are_no_scores() -> None:
-    images = [np.zeros((1, 4, 4, 3), np.int8)]
-    assert predicted(images) is None and predicted([np.zeros((1, 1), np.int8)]) is None
+    images = ending((1, 4, 4, 3), "LOGISTIC")
+    assert predicted(images, [np.zeros((1, 4, 4, 3), np.int8)]) is None
     with pytest.raises(UsageError, match="no row of scores"):
-        count_correct(images, np.array([0]))
+        refuse_labels(images, np.array([0]))
+    number = ending((1, 1), "LOGISTIC", "RELU")
+    assert predicted(number, [np.zeros((1, 1), np.int8)]) is None
+    with pytest.raises(UsageError, match="a single number that no sigmoid gives"):
+        refuse_labels(number, np.array([0]))
     with pytest.raises(UsageError, match="go up to 3, and the model has 3 classes"):
-        count_correct([np.zeros((1, 3), np.int8)], np.array([3]))
+        count_correct(ending((1, 3), "RELU"), [np.zeros((1, 3), np.int8)], np.array([3]))
+
+
+def test_labels_are_not_taken_for_one_of_several_outputs() -> None:
+    with pytest.raises(UsageError, match="has 2 outputs: 'RELU0', 'RELU1'"):
+        refuse_labels(ending((1, 3), "RELU", outputs=2), np.array([0]))
 
 
 def test_float_and_int8_are_counted_apart() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tinydeploy.convert.aware import has_trained_ranges, quantize_aware, with_plain_floats
 from tinydeploy.convert.data.calibration import load_calibration
+from tinydeploy.convert.data.classes import refuse_labels
 from tinydeploy.convert.data.evaluation import evaluate, load_evaluation
 from tinydeploy.convert.loss.losses import Examined, examine
 from tinydeploy.convert.network import Network
@@ -21,6 +22,7 @@ from tinydeploy.convert.quantize import quantize
 from tinydeploy.convert.soundness import check_sound
 from tinydeploy.convert.types import Array, Calibration, Converted, ConvertOptions, EvaluationSet, Source
 from tinydeploy.errors import UsageError
+from tinydeploy.ir import Model
 from tinydeploy.operators.base import printable
 from tinydeploy.tflite import parse_model
 
@@ -42,9 +44,10 @@ def convert_here(source: Source, options: ConvertOptions, sha256: str, source_by
     if trained:
         network = with_plain_floats(network)
     refuse(shown, graph_obstacles(network.float_data, layers=network.layers))
-    unsound = check_sound(shown, parse_model(network.float_data, name=shown))
+    float_model = parse_model(network.float_data, name=shown)
+    unsound = check_sound(shown, float_model)
     calibration = _calibration(network, options, needed=not trained)
-    held_out = _evaluation_set(network, options)  # before the long part, which bad data are not worth
+    held_out = _evaluation_set(network, options, float_model)  # before the long part, which bad data are not worth
     samples = calibration.samples if calibration else ()
     data, notes = _quantized(network, trained, samples, options, shown)
     examined = examine(network.float_data, data, samples) if samples else Examined((), ())
@@ -119,10 +122,13 @@ def _calibration(network: Network, options: ConvertOptions, *, needed: bool) -> 
     return None
 
 
-def _evaluation_set(network: Network, options: ConvertOptions) -> EvaluationSet | None:
+def _evaluation_set(network: Network, options: ConvertOptions, model: Model) -> EvaluationSet | None:
     if options.evaluate is None:
         return None
-    return load_evaluation(options.evaluate, network.inputs, pixels=options.pixels)
+    data = load_evaluation(options.evaluate, network.inputs, pixels=options.pixels)
+    if data.labels is not None:
+        refuse_labels(model, data.labels)
+    return data
 
 
 def _quantized(

@@ -122,7 +122,7 @@ class LayerLoss:
 @dataclass(frozen=True)
 class Evaluation:
     """How the models do on the `--evaluate` data. `agreement`: samples in which float and int8 have the same class
-    (of `samples`), None where the model's output is no row of scores. `float_correct`, `int8_correct`: with labels.
+    (of `samples`), None where the outputs say no class. `float_correct`, `int8_correct`: with labels.
     `sqnr_db`: of the outputs, over all samples. `int8_by`: the package whose kernels ran the int8 model."""
 
     samples: int

@@ -116,7 +116,8 @@ def evaluation_fact(done: Evaluation) -> str:
         if correct is not None:
             told.append(f"{name} {number(correct)} correct ({percent(correct, done.samples)})")
     if done.agreement is not None:
-        told.append(f"the same class in {number(done.agreement)} ({percent(done.agreement, done.samples)})")
+        scores = "" if done.int8_correct is not None else "if the outputs are scores, "
+        told.append(f"{scores}the same class in {number(done.agreement)} ({percent(done.agreement, done.samples)})")
     if done.sqnr_db is not None:
         told.append(f"outputs {done.sqnr_db:.1f} dB SQNR")
     where = f"computed on this computer, int8 by {printable(done.int8_by)}" if done.int8_by else "computed"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tinydeploy.convert.data.calibration import digest, refuse_not_finite
+from tinydeploy.convert.data.classes import count_correct, predicted
 from tinydeploy.convert.data.feeding import feed, real_values
 from tinydeploy.convert.data.find import Data, find_data
 from tinydeploy.convert.loss.interpreters import int8_outputs, litert
@@ -49,29 +50,6 @@ def int8_samples(data: EvaluationSet, model: Model) -> tuple[Mapping[int, Array]
     return feed(model, data.inputs)
 
 
-def predicted(outputs: Sequence[Array]) -> tuple[int, ...] | None:
-    """The class of each sample, the first of the highest scores; None where the outputs are no rows of scores."""
-    if not outputs or any(output.size < 2 or output.size != output.shape[-1] for output in outputs):
-        return None
-    return tuple(int(np.argmax(output)) for output in outputs)
-
-
-def count_correct(outputs: Sequence[Array], labels: Array) -> int:
-    """In how many samples the highest score, quantized or not, is the label's: `outputs` are the model's only output.
-
-    Raises `UsageError` where the outputs are no rows of scores, or have none for a label.
-    """
-    found = predicted(outputs)
-    if found is None:
-        raise UsageError(
-            "the evaluation data have labels, and the model's output is no row of scores, one for each class",
-            hint="leave the labels out: agreement is told without them",
-        )
-    if int(labels.max()) >= outputs[0].size:
-        raise UsageError(f"the labels go up to {int(labels.max())}, and the model has {outputs[0].size} classes")
-    return int(np.count_nonzero(np.array(found) == labels))
-
-
 def evaluate(float_data: bytes | None, int8_data: bytes, data: EvaluationSet) -> Evaluation:
     """Run both models on the host over all samples. `float_data`: None where there is no float model.
 
@@ -82,9 +60,9 @@ def evaluate(float_data: bytes | None, int8_data: bytes, data: EvaluationSet) ->
     refuse_vanishing(int8_model)
     samples = int8_samples(data, int8_model)
     by, answers = int8_outputs(int8_data, int8_model.inputs, samples, int8_model.outputs)
-    labels = data.labels if len(int8_model.outputs) == 1 else None
+    labels = data.labels
     scores = [answer[int8_model.outputs[0]] for answer in answers]
-    correct = None if labels is None else count_correct(scores, labels)
+    correct = None if labels is None else count_correct(int8_model, scores, labels)
     if float_data is None:
         return Evaluation(data.count, None, None, correct, None, data.spec, data.sha256, by)
     float_model = parse_model(float_data)
@@ -96,8 +74,8 @@ def evaluate(float_data: bytes | None, int8_data: bytes, data: EvaluationSet) ->
             noise.add(truth[one], real_values(int8_model.tensor(other), answer[other]))
     return Evaluation(
         samples=data.count,
-        agreement=_agreement(float_scores, scores) if len(int8_model.outputs) == 1 else None,
-        float_correct=None if labels is None else count_correct(float_scores, labels),
+        agreement=_agreement(predicted(float_model, float_scores), predicted(int8_model, scores)),
+        float_correct=None if labels is None else count_correct(float_model, float_scores, labels),
         int8_correct=correct,
         sqnr_db=noise.sqnr_db,
         spec=data.spec,
@@ -106,8 +84,7 @@ def evaluate(float_data: bytes | None, int8_data: bytes, data: EvaluationSet) ->
     )
 
 
-def _agreement(floats: Sequence[Array], int8: Sequence[Array]) -> int | None:
-    one, other = predicted(floats), predicted(int8)
+def _agreement(one: Sequence[int] | None, other: Sequence[int] | None) -> int | None:
     if one is None or other is None:
         return None
     return sum(a == b for a, b in zip(one, other, strict=True))
@@ -130,6 +107,7 @@ def _classes(where: str, data: Data) -> Array | None:
         given = given.argmax(axis=1)
     elif not np.isfinite(given).all() or (given != np.trunc(given)).any() or given.min() < 0:
         raise UsageError(
-            f"{where}: the labels are not the numbers of classes, from 0", hint="leave them out of the data"
+            f"{where}: the labels are not the numbers of classes, from 0",
+            hint="those of a regression: leave them out of the data",
         )
     return np.asarray(given, dtype=np.int64)

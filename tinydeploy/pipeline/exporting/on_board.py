@@ -39,7 +39,8 @@ def answer_on_board(planned: Planned, int8: Int8Model, data: EvaluationSet, *, t
     """
     import numpy as np
 
-    from tinydeploy.convert.data.evaluation import count_correct, int8_samples
+    from tinydeploy.convert.data.classes import count_correct
+    from tinydeploy.convert.data.evaluation import int8_samples
     from tinydeploy.verify import reference_outputs
 
     using = choose_emulator(EmulatorChoice(), planned.board)
@@ -53,5 +54,5 @@ def answer_on_board(planned: Planned, int8: Int8Model, data: EvaluationSet, *, t
     outputs: list[list[Array]] = [[sample[index] for index in int8.model.outputs] for sample in given]
     expected = [[sample[index] for index in int8.model.outputs] for sample in answers.samples]
     same = sum(all(map(np.array_equal, ours, theirs)) for ours, theirs in zip(outputs, expected, strict=True))
-    correct = None if data.labels is None else count_correct([each[0] for each in outputs], data.labels)
+    correct = None if data.labels is None else count_correct(int8.model, [each[0] for each in outputs], data.labels)
     return OnBoard(ran, len(samples), same, correct, answers.against, using.version)

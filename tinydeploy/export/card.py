@@ -6,7 +6,7 @@ Nothing in it depends on the day or the machine: no time, and of absolute paths 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath, PureWindowsPath
 
@@ -190,12 +190,21 @@ def _limitations(facts: CardFacts) -> Iterator[str]:
 def _without_folders(converted: Converted) -> Converted:
     """The same without what absolute paths tell of a machine."""
     evaluation, calibration = converted.evaluation, converted.calibration_spec
+    given = (converted.source.text, calibration, None if evaluation is None else evaluation.spec)
+    names = {printable(text, 200): printable(_last_part(text), 200) for text in given if text}
     return replace(
         converted,
+        warnings=tuple(_renamed(text, names) for text in converted.warnings),
         source=replace(converted.source, text=_last_part(converted.source.text)),
         calibration_spec=None if calibration is None else _last_part(calibration),
         evaluation=None if evaluation is None else replace(evaluation, spec=_last_part(evaluation.spec)),
     )
+
+
+def _renamed(text: str, names: Mapping[str, str]) -> str:
+    for before, after in names.items():
+        text = text.replace(before, after) if before != after else text
+    return text
 
 
 def _last_part(text: str) -> str:

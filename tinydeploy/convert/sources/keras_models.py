@@ -76,8 +76,7 @@ def keras_network(model: Any, text: str = "") -> Network:
     refuse_quantized_by_keras(shown, model)
     refuse(shown, keras_obstacles(model))
     inputs, call = _entry(shown, model)
-    names = tuple(getattr(model, "output_names", None) or ())
-    function = guarded(shown, lambda: trace(call, inputs, names, _scopes(model)))
+    function = guarded(shown, lambda: trace(call, inputs, _output_names(model), _scopes(model)))
     return Network(
         inputs=inputs,
         outputs=output_names(function),
@@ -117,6 +116,15 @@ def _entry(shown: str, model: Any) -> tuple[tuple[InputSpec, ...], Any]:
         return found
 
     return specs, call
+
+
+def _output_names(model: Any) -> tuple[str, ...]:
+    """The names of the outputs in order, those of their layers; a subclassed model knows none."""
+    import keras
+
+    if isinstance(model, keras.Sequential) and model.layers:
+        return (str(model.layers[-1].name),)
+    return tuple(getattr(model, "output_names", None) or ())
 
 
 def _scopes(model: Any) -> Callable[[str], str] | None:

@@ -135,8 +135,12 @@ def test_what_is_no_number_is_zero_and_infinities_saturate(tmp_path: Path) -> No
 
 
 def test_all_samples_of_audio(tmp_path: Path) -> None:
-    inputs: list[End] = [("int8", (1, 4), 1 / 128, 0), ("int8", (1, 4), 0.0031, -7), ("int16", (1, 4), 1 / 32768, 0)]
-    inputs.append(("float32", (1, 4), 0, 0))
+    """All of them, with a multiplication where one is exact: in the last but one none is."""
+    inputs: list[End] = [("int16", (1, 4), 1 / 32768, 0)]
+    inputs += [("int8", (1, 4), s, z) for s in (1 / 128, 2 / 255, 0.0031, 1 / 3, 7.3, 1e-8) for z in (-128, 0, 127)]
+    inputs += [("int16", (1, 4), s, z) for s, z in ((2 / 32768, 0), (1.3 / 32768, 300))]
+    inputs += [("uint8", (1, 4), s, z) for s, z in ((2 / 255, 128), (3e-3, 255))]
+    inputs += [("int8", (1, 4), 0.0018998816376551986, 23), ("float32", (1, 4), 0, 0)]
     samples = np.arange(-32768, 32768).astype(np.int16)
     real = samples.astype(np.float32) / np.float32(32768)
     body = ["    static int16_t from[65536]; give(from, sizeof from);"]
@@ -145,9 +149,11 @@ def test_all_samples_of_audio(tmp_path: Path) -> None:
         body.append(f"    static {CTYPES[dtype]} to_{index}[65536];")
         body.append(f"    net_input_{index}_from_i16(to_{index}, from, 65536); take(to_{index}, sizeof to_{index});")
         expected += (real if dtype == "float32" else quantized_by_tflm(real, dtype, scale, zero_point)).tobytes()
-    found = run_on_host(tmp_path, io_files(ends(inputs), "net", NO_EXTRAS), "\n".join(body), samples.tobytes())
+    files = io_files(ends(inputs), "net", NO_EXTRAS)
+    found = run_on_host(tmp_path, files, "\n".join(body), samples.tobytes())
     assert found == expected
-    assert found[2 * 65536 : 4 * 65536] == samples.tobytes()  # a scale of 1/32768: the samples as they are
+    assert found[: 2 * 65536] == samples.tobytes()  # a scale of 1/32768: the samples as they are
+    assert files["net_io.c"].count("/ 32768.0f") == 2
 
 
 # --- pixels -----------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from tinydeploy import __version__
 from tinydeploy.codegen.literals import c_float, c_lines, c_string, c_words
 from tinydeploy.codegen.names import comment_text
 from tinydeploy.codegen.render import templates
+from tinydeploy.codegen.samples import Line, line_of
 from tinydeploy.codegen.support import PORT_CTYPES
 from tinydeploy.convert.data.pixels import pixel_values
 from tinydeploy.errors import UsageError
@@ -32,7 +33,8 @@ class Values:
     """An input or an output as the templates write it. `scale` is None for floats, which are taken as they are.
 
     `low`, `high`: of the type. `channels`: of the pixels of an image, 0 where it is none. `pixels`: what the 256
-    values of a pixel become, as C. `classes`: the scores of a row of them, 0 where the output is something else.
+    values of a pixel become, as C. `line`: what quantizes samples of an input. `classes`: the scores of a row of them,
+    0 where the output is something else.
     """
 
     index: int
@@ -47,6 +49,7 @@ class Values:
     channels: int
     classes: int
     pixels: str | None
+    line: Line | None
     labelled: bool
 
 
@@ -63,7 +66,8 @@ def ends_of(model: Model, extras: Extras) -> Ends:
 
     Raises UsageError for labels of which there are not as many as any output has classes.
     """
-    ends = Ends(tuple(_values(model, model.inputs, extras)), tuple(_values(model, model.outputs, extras)))
+    inputs = _values(model, model.inputs, extras, sampled=True)
+    ends = Ends(tuple(inputs), tuple(_values(model, model.outputs, extras)))
     if extras.labels and not any(output.labelled for output in ends.outputs):
         raise _no_such_classes(model, ends.outputs, len(extras.labels))
     return ends
@@ -84,7 +88,7 @@ def io_files(model: Model, name: str, extras: Extras) -> Mapping[str, str]:
     return {f"{name}_io{end}": templates().get_template(f"io{end}.j2").render(context) for end in (".h", ".c")}
 
 
-def _values(model: Model, tensors: Sequence[int], extras: Extras) -> Iterator[Values]:
+def _values(model: Model, tensors: Sequence[int], extras: Extras, *, sampled: bool = False) -> Iterator[Values]:
     for index, number in enumerate(tensors):
         tensor = model.tensor(number)
         q = tensor.quantization if tensor.dtype in _LIMITS else None
@@ -106,6 +110,7 @@ def _values(model: Model, tensors: Sequence[int], extras: Extras) -> Iterator[Va
             channels=channels,
             classes=classes,
             pixels=None if extras.pixels is None else _pixel_table(tensor, extras.pixels),
+            line=None if q is None or not sampled else line_of(q, (low, high)),
             labelled=0 < classes == len(extras.labels),
         )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from tests.support.packages import planned
-from tinydeploy.convert.types import Converted, ConvertOptions, Evaluation, LayerLoss, Pixels, Source
+from tinydeploy.convert.types import Converted, Evaluation, LayerLoss, Pixels, Source
 from tinydeploy.export.card import model_card
 from tinydeploy.export.types import CardFacts
 from tinydeploy.pipeline import figures_of
@@ -89,7 +89,7 @@ def test_the_figures_of_the_pipeline_fit() -> None:
 
 
 def test_where_it_comes_from_and_what_was_lost() -> None:
-    card = model_card(facts(converted=converted(), options=ConvertOptions(pixels=Pixels(-1, 1))))
+    card = model_card(facts(converted=converted(), pixels=Pixels(-1, 1)))
     found = rows(card)
     assert found["source, sha256"] == f"{'cd' * 32} (123,456 B)"
     assert found["calibration data, sha256"] == "ef" * 32

@@ -129,9 +129,8 @@ def _quantization(facts: CardFacts) -> Iterator[tuple[str, str]]:
     types = ", ".join(sorted({t.dtype.label for t in weights}))
     yield "activations", f"{', '.join(activations) or 'none quantized'}, one scale for each tensor"
     yield "weights", f"{types or 'none quantized'}, one scale for each {'output channel' if per_channel else 'tensor'}"
-    pixels = facts.options.pixels if facts.options is not None else None
-    if pixels is not None:
-        yield "pixels", f"0 stands for {pixels.low:g}, 255 for {pixels.high:g}"
+    if facts.pixels is not None:
+        yield "pixels", f"0 stands for {facts.pixels.low:g}, 255 for {facts.pixels.high:g}"
 
 
 def _figures(facts: CardFacts) -> Table:

@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 
 from tinydeploy.boards import Board
 from tinydeploy.codegen import Extras
-from tinydeploy.convert.types import ConvertOptions
 from tinydeploy.export.card import model_card
 from tinydeploy.export.types import CardFacts
 from tinydeploy.pipeline.exporting.int8 import Int8Model
 from tinydeploy.pipeline.exporting.on_board import OnBoard
 from tinydeploy.pipeline.figures import Figure, figures_of
 from tinydeploy.plan.tflm import OfflinePlan
+from tinydeploy.report.document import number
 from tinydeploy.report.plans import Planned
+from tinydeploy.report.shared import PlannedTogether
 
 
 @dataclass(frozen=True)
@@ -21,18 +22,25 @@ class Chosen:
     """What the user chose, as far as a card tells it; `command` is what makes all of it again, word by word."""
 
     board: Board | None
-    convert: ConvertOptions
     command: tuple[str, ...]
 
 
 def library_card(
-    int8: Int8Model, planned: Planned | None, answers: OnBoard | None, extras: Extras, chosen: Chosen
+    int8: Int8Model,
+    planned: Planned | None,
+    answers: OnBoard | None,
+    extras: Extras,
+    chosen: Chosen,
+    together: PlannedTogether | None = None,
 ) -> str:
-    """The card of a model alone, or of its C library for a board; without a plan it has no figures."""
+    """The card of a model alone, or of its C library for a board; without a plan it has no figures.
+
+    `together`: the models that share an arena, where it is one of them.
+    """
     facts = _facts(int8, extras, chosen)
     if planned is not None:
         built, ran = (answers.ran.built, answers.ran) if answers is not None else (None, None)
-        facts = replace(facts, figures=figures_of(planned, built, ran), plan=_plan(planned))
+        facts = replace(facts, figures=figures_of(planned, built, ran), plan=(*_plan(planned), *_shared(together)))
     if answers is not None:
         tools = {"toolchain": answers.ran.built.image.toolchain, "emulator": answers.emulator}
         facts = replace(facts, tools=tools, remarks=(_answered(answers),))
@@ -66,9 +74,9 @@ def _facts(int8: Int8Model, extras: Extras, chosen: Chosen) -> CardFacts:
         file_bytes=len(int8.data),
         runtime="tinydeploy",
         converted=int8.converted,
-        options=chosen.convert,
         board=chosen.board,
         labels=extras.labels,
+        pixels=extras.pixels,
         command=chosen.command,
     )
 
@@ -76,6 +84,13 @@ def _facts(int8: Int8Model, extras: Extras, chosen: Chosen) -> CardFacts:
 def _plan(planned: Planned) -> tuple[tuple[str, str], ...]:
     fed = (("inputs", "handed over row by row"),) if planned.plan.fed else ()
     return (("execution", planned.plan.execution), *fed)
+
+
+def _shared(together: PlannedTogether | None) -> tuple[tuple[str, str], ...]:
+    if together is None:
+        return ()
+    shared = f"{number(together.arena.arena_bytes)} B shared by {', '.join(together.names)}"
+    return (("arena", f"{shared}; the figures are this model's, as if alone"),)
 
 
 def _answered(answers: OnBoard) -> str:

@@ -186,13 +186,13 @@ def _cards(
     """MODEL_CARD.md, or one for each of several models."""
     from tinydeploy.pipeline.exporting.card import Chosen, library_card, tflm_card
 
-    chosen = Chosen(options.board, options.convert, options.command)
+    chosen = Chosen(options.board, options.command)
     if tflm is not None:
         return {CARD: tflm_card(found[0], tflm.plan, options.extras[0], chosen)}
     if isinstance(planned, PlannedTogether):
         members = zip(planned.names, found, planned.members, options.extras, strict=True)
         return {
-            f"MODEL_CARD_{name}.md": library_card(int8, member, None, extras, chosen)
+            f"MODEL_CARD_{name}.md": library_card(int8, member, None, extras, chosen, planned)
             for name, int8, member, extras in members
         }
     return {CARD: library_card(found[0], planned, answers, options.extras[0], chosen)}

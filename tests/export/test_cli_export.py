@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -62,6 +63,17 @@ def test_several_models_are_one_package(run: Run, tmp_path: Path) -> None:
     assert {"digits.h", "kws.h"} <= {path.name for path in (tmp_path / "src").iterdir()}
 
 
+def test_each_of_several_models_has_its_card(run: Run, tmp_path: Path) -> None:
+    own = ("--pixels", "-", "--pixels", "0..1", "--name", "one", "--name", "two")
+    code, *_ = run("export", "digits", "kws", "--board", "stm32f746", "--package", "c", *own, "-o", tmp_path)
+    cards = [(tmp_path / f"MODEL_CARD_{name}.md").read_text("utf-8") for name in ("one", "two")]
+    assert code == 0 and ["| pixels | 0 stands for 0, 255 for 1 |" in card for card in cards] == [False, True]
+    arena = re.search(r"MODELS_ARENA_BYTES (\d+)", (tmp_path / "src" / "models_arena.h").read_text("utf-8"))
+    assert arena is not None
+    assert all(f"{int(arena[1]):,} B shared by one, two" in card for card in cards)
+    assert "`MODEL_CARD_<model>.md`" in (tmp_path / "README.md").read_text("utf-8")
+
+
 @pytest.mark.parametrize("more", [("--board", "stm32f746", "--package", "all"), ("--runtime", "tflm", "--no-verify")])
 def test_the_same_bytes_wherever_and_whenever(more: tuple[str, ...], tmp_path: Path) -> None:
     """Other folders, another order of hashes, another language and time zone: nothing of that is in the files."""
@@ -101,6 +113,20 @@ def test_what_is_the_users_stays(tmp_path: Path) -> None:
         assert not (tmp_path / "new.h").exists()
     write_export({"notes.txt": "ours"}, tmp_path, force=True)
     assert (tmp_path / "notes.txt").read_text() == "ours" and not (tmp_path / "a.h").exists()
+
+
+def test_no_empty_folder_is_left(tmp_path: Path) -> None:
+    write_export({"examples/app/main/a.c": "a", "examples/mine.c": "b"}, tmp_path)
+    (tmp_path / "examples" / "notes.txt").write_text("mine")
+    write_export({"a.h": "a"}, tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == sorted(["a.h", "examples", "notes.txt", RECORD])
+
+
+def test_a_file_where_the_folder_would_be_is_told_as_that(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UsageError, match=r"cannot write to .*(Not a directory|File exists)"):
+            write_export({"src/a.c": "a", "a.h": "a"}, folder)
 
 
 @pytest.mark.parametrize("path", ["../outside.txt", "/etc/hostname", "sub/../../outside.txt"])

@@ -40,7 +40,8 @@ def write_export(files: Mapping[str, str | bytes], folder: Path, *, force: bool 
     for path in gone:
         with contextlib.suppress(OSError):
             (folder / path).unlink()
-            (folder / path).parent.rmdir()  # if that was its last file
+            for empty in PurePosixPath(path).parents[:-1]:
+                (folder / empty).rmdir()  # if that was its last file
     record = {path: sha256(_bytes(content)).hexdigest() for path, content in sorted(files.items())}
     write_files({**files, RECORD: json.dumps(record, indent=1) + "\n"}, folder)
     return tuple(gone)
@@ -50,7 +51,7 @@ def _replaceable(path: Path, data: bytes, known: str | None) -> bool:
     """Whether nothing is lost by writing there."""
     try:
         found = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # for a file where a folder must be there are better words
         return True
     except OSError:
         return False

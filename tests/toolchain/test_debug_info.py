@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.firmware import BOTH
+from tests.support.firmware import BOTH, needs_gcc
 from tinydeploy.boards import find_board
 from tinydeploy.elf import read_elf
 from tinydeploy.pipeline import PlanOptions, build_image, load, plan_model
@@ -38,6 +38,18 @@ def test_names_are_those_inside_the_tree(tmp_path: Path, toolchain: str) -> None
     assert str(tmp_path).encode() not in built.image.elf.read_bytes()
     again = build_image(planned(), tmp_path / "two", toolchain=toolchain)
     assert again.image.elf.read_bytes() == built.image.elf.read_bytes()
+
+
+@needs_gcc
+def test_a_map_calls_objects_by_their_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the same wherever the image and the kept objects lie."""
+    maps = []
+    for folder in ("one", "two"):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / folder / "cache"))
+        built = build_image(planned(), tmp_path / folder, toolchain="gcc")
+        maps.append(built.image.map.read_text("utf-8"))
+    assert maps[0] == maps[1] and str(tmp_path) not in maps[0]
+    assert "fully_connected.o" in maps[0]
 
 
 @pytest.mark.parametrize("toolchain", BOTH)

@@ -113,6 +113,8 @@ class Driver(ABC):
         with tempfile.TemporaryDirectory(prefix="tinydeploy-obj-") as scratch:
             objects = self._compile_all(all_sources, includes, flags, library, Path(scratch))
             self._link([*map(str, objects), *libraries], board, script, elf, map_file)
+        names = {str(made): f"{source.stem}.o" for made, source in zip(objects, all_sources, strict=True)}
+        _name_in_map(map_file, {**names, str(elf): elf.name})
         return image_of(elf, map_file, self.version)
 
     # --- compiling ------------------------------------------------------------------------------------------------
@@ -180,6 +182,14 @@ class Driver(ABC):
             raise known or BuildError(f"{self.version} does not link the image:\n{_words(done)}")
         if not map_file.is_file():
             map_file.write_text(done.stdout, encoding="utf-8")
+
+
+def _name_in_map(map_file: Path, names: Mapping[str, str]) -> None:
+    """Objects by their sources: where they lay is no news, and differs from build to build."""
+    text = map_file.read_text(encoding="utf-8", errors="surrogateescape")
+    for path, name in names.items():
+        text = text.replace(path, name)
+    map_file.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def _library_flags(source: Path, library: CxxLibrary | None) -> list[str]:

@@ -111,7 +111,7 @@ def test_missing_ranges_are_named_and_filled_in_by_calibration(outcomes: Mapping
         low, high = RANGES[BY_OPCODE[opcode]]
         assert written_by(model, opcode).scale == pytest.approx((high - low) / 255, rel=1e-6)
     assert written_by(model, "CONV_2D").scale != pytest.approx(5.1 / 255, rel=0.01)
-    assert any("no ranges for" in each for each in filled.warnings)
+    assert any("no ranges for" in each for each in filled.notes)
 
 
 def test_int16_is_refused_where_int8_was_trained(outcomes: Mapping[str, Outcome]) -> None:

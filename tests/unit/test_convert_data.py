@@ -96,7 +96,7 @@ def test_shapes_that_fit(tmp_path: Path, shape: tuple[int, ...]) -> None:
     np.save(tmp_path / "x.npy", data(*shape))
     found = load(tmp_path / "x.npy")
     assert found.samples[0]["image"].shape == (1, 4, 4, 1)
-    assert [("a last axis of 1 was added" in warning) for warning in found.warnings] == [True] * (len(shape) == 3)
+    assert [("a last axis of 1 was added" in note) for note in found.notes] == [True] * (len(shape) == 3)
 
 
 @pytest.mark.parametrize("shape", [(60, 16), (60, 4, 4, 3), (60, 5, 4, 1), (60,), ()])
@@ -251,7 +251,7 @@ def test_uint8_data_become_what_pixels_says(tmp_path: Path) -> None:
     values[0, 0, 0, 0], values[0, 0, 1, 0], values[0, 0, 2, 0] = 0, 255, 51
     found = load(saved(tmp_path, x=values), pixels=Pixels(-1, 1))
     assert found.samples[0]["image"][0, 0, :3, 0].tolist() == pytest.approx([-1, 1, -0.6])
-    assert found.warnings and all("as --pixels says" in warning for warning in found.warnings)
+    assert found.notes and all("as --pixels says" in note for note in found.notes)
 
 
 def test_features_that_never_change_are_named(tmp_path: Path) -> None:
@@ -353,7 +353,7 @@ def test_functions_give_data_in_many_ways(module: str, function: str) -> None:
 
 def test_what_never_ends_is_not_waited_for(module: str) -> None:
     found = load(f"{module}:endless", AUX)
-    assert found.available == 10_000 and any("no more was taken" in warning for warning in found.warnings)
+    assert found.available == 10_000 and any("no more was taken" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
@@ -412,8 +412,8 @@ def test_images_become_grey_or_rgb_and_are_resized(tmp_path: Path, pillow: Any) 
     grey = load(tmp_path, pixels=UNIT)
     colour = load(tmp_path, InputSpec("rgb", (9, 7, 3), "float32"), pixels=UNIT)
     assert grey.samples[0]["image"].shape == (1, 4, 4, 1)
-    assert any("resized to 4×4 by Pillow's BILINEAR" in warning for warning in grey.warnings)
-    assert not any("resized" in warning for warning in colour.warnings)
+    assert any("resized to 4×4 by Pillow's BILINEAR" in note for note in grey.notes)
+    assert not any("resized" in note for note in colour.notes)
 
 
 def test_images_need_pixels_and_an_input_that_is_an_image(tmp_path: Path, pillow: Any) -> None:

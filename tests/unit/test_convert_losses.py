@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from tests.support.tflite_writer import GraphBuilder
 from tinydeploy.convert.loss.losses import MOST_SAMPLES, examine
 from tinydeploy.convert.loss.matching import match
-from tinydeploy.convert.loss.ranges import Codes
+from tinydeploy.convert.loss.ranges import Codes, range_warnings, watched
 from tinydeploy.errors import UnsupportedModelError
 from tinydeploy.tflite import parse_model
 
@@ -268,3 +269,18 @@ def test_scores_on_which_interpreters_end_the_process_are_refused_before() -> No
         UnsupportedModelError, match=r"operator 0 \(SOFTMAX\), 'scores': its scores were all but the same"
     ):
         examine(None, g.build([x], [y]), samples(4, 4))
+
+
+def test_many_narrow_tensors_are_told_by_the_worst() -> None:
+    g = GraphBuilder()
+    tensors = [g.tensor(f"t{number}", (1, 4), "int8", scale=0.1 * (number + 1), zero_point=0) for number in range(7)]
+    for one, other in pairwise(tensors):
+        g.op("RELU", [one], [other])
+    model = parse_model(g.build(tensors[:1], tensors[-1:]))
+    codes = {}
+    for index, levels in zip(watched(model), (9, 3, 200, 8, 7, 6), strict=True):
+        codes[index] = Codes()
+        codes[index].add(np.tile(np.arange(levels).astype(np.int8), 9))
+    told = range_warnings(model, codes, {})
+    assert [line.partition("lie on ")[2][:1] for line in told] == ["3", "6", "7", ""]
+    assert told[-1].startswith("2 more operators")

@@ -49,9 +49,9 @@ def convert_here(source: Source, options: ConvertOptions, sha256: str, source_by
     calibration = _calibration(network, options, needed=not trained)
     held_out = _evaluation_set(network, options, float_model)  # before the long part, which bad data are not worth
     samples = calibration.samples if calibration else ()
-    data, notes = _quantized(network, trained, samples, options, shown)
+    data, ranges = _quantized(network, trained, samples, options, shown)
     examined = examine(network.float_data, data, samples) if samples else Examined((), ())
-    told = calibration.warnings if calibration else ()
+    told, done = (calibration.warnings, calibration.notes) if calibration else ((), ())
     return Converted(
         data=data,
         float_data=network.float_data,
@@ -64,7 +64,8 @@ def convert_here(source: Source, options: ConvertOptions, sha256: str, source_by
         calibration_samples=len(samples),
         losses=examined.losses,
         evaluation=evaluate(network.float_data, data, held_out) if held_out else None,
-        warnings=(*network.warnings, *unsound, *told, *notes, *examined.warnings),
+        warnings=(*unsound, *told, *examined.warnings),
+        notes=(*network.notes, *done, *ranges),
         tools=_versions(),
         held_out=held_out,
     )

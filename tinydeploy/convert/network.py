@@ -27,7 +27,7 @@ class Network:
 
     `inputs` and `outputs` (names) are in the order of the source, and the tensors of `float_data`, the .tflite file of
     it in float, are called so. `parameters` are counted in the source. `function`: what TensorFlow makes .tflite files
-    of, a concrete function without variables; None where the source was a .tflite file. `warnings` are for the user.
+    of, a concrete function without variables; None where the source was a .tflite file. `notes` are for the user.
     `layers`: the names of a Keras model's layers.
     """
 
@@ -36,7 +36,7 @@ class Network:
     float_data: bytes
     parameters: int
     function: Any | None = None
-    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
 
 

@@ -78,7 +78,8 @@ class Obstacle:
 class Calibration:
     """Calibration data that has passed all checks: `samples` hold one array for each input by name, batch 1.
 
-    `sha256` is of the arrays' bytes, in order. `available` samples were found, of which these are used.
+    `sha256` is of the arrays' bytes, in order. `available` samples were found, of which these are used. `notes` say
+    what was done to the data, `warnings` what may be wrong with them.
     """
 
     samples: tuple[Mapping[str, Array], ...]
@@ -86,6 +87,7 @@ class Calibration:
     sha256: str
     available: int
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,8 @@ class Evaluation:
 class Converted:
     """An int8 model with where it comes from. `data`: the .tflite file; `float_data`: the same network in float, None
     where there is none. `source_sha256` and `source_bytes` are those of the file (of a folder's files in order), empty
-    for a function. `float_weights_bytes` of the float model are its parameters at 4 bytes each. `held_out` are the data
-    of `evaluation`."""
+    for a function. `float_weights_bytes` of the float model are its parameters at 4 bytes each. `warnings` are of what
+    may be wrong, `notes` of what was done. `held_out` are the data of `evaluation`."""
 
     data: bytes
     float_data: bytes | None
@@ -156,3 +158,4 @@ class Converted:
     warnings: tuple[str, ...] = ()
     tools: Mapping[str, str] = field(default_factory=dict)
     held_out: EvaluationSet | None = None
+    notes: tuple[str, ...] = ()

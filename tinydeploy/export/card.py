@@ -194,6 +194,7 @@ def _without_folders(converted: Converted) -> Converted:
     return replace(
         converted,
         warnings=tuple(_renamed(text, names) for text in converted.warnings),
+        notes=tuple(_renamed(text, names) for text in converted.notes),
         source=replace(converted.source, text=_last_part(converted.source.text)),
         calibration_spec=None if calibration is None else _last_part(calibration),
         evaluation=None if evaluation is None else replace(evaluation, spec=_last_part(evaluation.spec)),

@@ -23,6 +23,7 @@ def conversion_blocks(converted: Converted, model: Model) -> tuple[Block, ...]:
         tables.append(_loss_table(converted))
     return (
         *(Line(f"warning: {printable(text, 400)}", "bad") for text in converted.warnings),
+        *(Line(printable(text, 400)) for text in converted.notes),
         Facts("conversion", _facts(converted)),
         *tables,
     )
@@ -62,6 +63,7 @@ def conversion_data(converted: Converted, model: Model) -> dict[str, Any]:
         ],
         "evaluation": None if converted.evaluation is None else evaluation_data(converted.evaluation),
         "warnings": list(converted.warnings),
+        "notes": list(converted.notes),
         "tools": dict(converted.tools),
     }
 

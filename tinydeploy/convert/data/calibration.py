@@ -43,7 +43,7 @@ def load_calibration(spec: str, wanted: Sequence[InputSpec], *, most: int, pixel
         _refuse(where, each, stacks[each.name], chosen)
     if all(_same(stack) for stack in stacks.values()):
         raise UsageError(f"{where}: all {len(chosen)} samples are the same", hint=_SENSIBLE)
-    warnings = list(data.notes)
+    warnings = list(data.warnings)
     if len(chosen) < ENOUGH_SAMPLES:
         warnings.append(f"{where}: {len(chosen)} samples are few; {_SENSIBLE}")
     warnings += _repeated(where, stacks)
@@ -55,6 +55,7 @@ def load_calibration(spec: str, wanted: Sequence[InputSpec], *, most: int, pixel
         sha256=digest(stacks),
         available=data.count,
         warnings=tuple(warnings),
+        notes=data.notes,
     )
 
 

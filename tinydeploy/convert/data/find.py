@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tinydeploy.convert.data.array_files import npz_names, read_npy, read_npz
@@ -22,11 +22,13 @@ _SHOWN_NAMES = 8
 
 @dataclass(frozen=True)
 class Data:
-    """A column for each input, by its name, all of `count` samples. `labels`: what the data hold as such, unchecked."""
+    """A column for each input, by its name, all of `count` samples. `labels`: what the data hold as such, unchecked.
+    `notes` say what was done to the data, `warnings` what may be wrong with them."""
 
     columns: Mapping[str, Column]
     labels: Array | None = None
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -75,13 +77,14 @@ def _npz(
     by_input = _names_of_inputs(where, there, wanted, names)
     label = next((name for name in labels if name in there), None)
     arrays = read_npz(path, (*by_input.values(), *([label] if label else [])))
-    notes = tuple(
+    warnings = tuple(
         f"{where}: '{name}' is taken for the input, and its name says labels"
         for name in by_input.values()
         if name in LABELS
     )
     inputs = {name: [arrays[taken]] for name, taken in by_input.items()}
-    return _data(where, wanted, inputs, arrays[label] if label else None, pixels, notes)
+    found = _data(where, wanted, inputs, arrays[label] if label else None, pixels, ())
+    return replace(found, warnings=warnings)
 
 
 def _names_of_inputs(

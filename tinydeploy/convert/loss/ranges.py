@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,7 @@ SATURATED = 0.01
 """The share of the float model's values beyond the range of the int8 tensor that is told."""
 
 _OUTLIERS = 0.001
+_MOST_TOLD = 3
 _PRESCRIBED = ("SOFTMAX", "LOGISTIC", "TANH", "LOG_SOFTMAX", "L2_NORMALIZATION")
 _CHANNELS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
 VANISHING_SCALE = 1e-8
@@ -100,19 +101,20 @@ def range_warnings(model: Model, codes: Mapping[int, Codes], cuts: Mapping[int, 
     """What is suspicious, in the operators' order. `codes`: what the tensors held over the samples, by index; `cuts`:
     what the float model had for them, where that is known."""
     found: list[str] = []
+    narrow: list[tuple[int, str]] = []
     for op in model.operators:
         found += _vanishing(model, op)
         found += _weights(model, op)
         for index in op.outputs:
-            if index in codes:
-                found += _activations(_layer(model, op), codes[index])
+            if index in codes and _is_narrow(codes[index]):
+                narrow.append((codes[index].levels, _layer(model, op)))
             if index in cuts and cuts[index].beyond > SATURATED * cuts[index].values:
                 low, high, _ = _range(model.tensor(index))
                 share = cuts[index].beyond / cuts[index].values
                 found.append(
                     f"{_layer(model, op)}: {share:.1%} of the values are cut off by its range {low:g}..{high:g}"
                 )
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys((*found, *_few_levels(narrow))))
 
 
 def _layer(model: Model, op: Operator) -> str:
@@ -159,9 +161,14 @@ def _weights(model: Model, op: Operator) -> Iterator[str]:
         )
 
 
-def _activations(layer: str, codes: Codes) -> Iterator[str]:
-    if not codes.counts.any():
-        return
-    used = np.count_nonzero(codes.counts)
-    if used > 1 and codes.levels < FEW_LEVELS:
-        yield (f"{layer}: 99.9% of the values lie on {codes.levels} of 256 levels: its range is far wider than them")
+def _is_narrow(codes: Codes) -> bool:
+    return int(np.count_nonzero(codes.counts)) > 1 and codes.levels < FEW_LEVELS
+
+
+def _few_levels(narrow: Sequence[tuple[int, str]]) -> Iterator[str]:
+    """Of many operators, as a network that is hardly trained has them, the worst."""
+    worst = sorted(narrow, key=lambda each: each[0])[:_MOST_TOLD]
+    for levels, layer in worst:
+        yield f"{layer}: 99.9% of the values lie on {levels} of 256 levels: its range is far wider than them"
+    if len(narrow) > len(worst):
+        yield f"{len(narrow) - len(worst)} more operators have values on fewer than {FEW_LEVELS} of 256 levels"

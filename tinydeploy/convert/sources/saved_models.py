@@ -44,19 +44,19 @@ def saved_model_network(source: Source) -> Network:
         return [found[each] for each in results]
 
     function = trace(call, inputs, results)
-    warnings = []
+    notes = []
     if len(inputs) > 1:
         told = ", ".join(f"'{printable(spec.name)}'" for spec in inputs)
-        warnings.append(f"{shown}: a SavedModel keeps its inputs sorted by name: {told}")
+        notes.append(f"{shown}: a SavedModel keeps its inputs sorted by name: {told}")
     if name not in _USUAL[:1]:
-        warnings.append(f"{shown}: the signature '{printable(name)}' is taken")
+        notes.append(f"{shown}: the signature '{printable(name)}' is taken")
     return Network(
         inputs=inputs,
         outputs=output_names(function),
         float_data=to_float_tflite(function),
         parameters=sum(int(variable.shape.num_elements() or 0) for variable in signature.graph.variables),
         function=function,
-        warnings=tuple(warnings),
+        notes=tuple(notes),
     )
 
 

@@ -88,7 +88,7 @@ def _converted(model: Any, shown: str, reference: _Reference) -> Network:
         float_data=to_float_tflite(function),
         parameters=_parameters(model),
         function=function,
-        warnings=tuple(told),
+        notes=tuple(told),
     )
 
 

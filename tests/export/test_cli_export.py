@@ -13,10 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.tflite_writer import GraphBuilder
 from tinydeploy.cli.export import FORMS
+from tinydeploy.convert.types import Converted, Obstacle, Source
 from tinydeploy.errors import UsageError
 from tinydeploy.export import packages
+from tinydeploy.pipeline.exporting import export
 from tinydeploy.pipeline.exporting.folder import RECORD, write_export
+from tinydeploy.pipeline.exporting.int8 import Int8Model
+from tinydeploy.tflite import parse_model
 
 Run = Callable[..., "tuple[int, str, str]"]
 
@@ -178,3 +183,23 @@ def test_tensorflow_lite_micro_gets_a_smaller_arena(run: Run, tmp_path: Path) ->
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["arena"]["bytes"] == arenas["planned"]["arena_bytes"]
     assert str(manifest["arena"]["bytes"]) in (tmp_path / "vww_arena.h").read_text()
+
+
+@pytest.mark.parametrize("more, written", [((), ["MODEL_CARD.md", "net.tflite"]), (("--package", "c"), [])])
+def test_what_only_the_other_runtime_computes_is_told_by_its_layer(
+    more: tuple[str, ...], written: list[str], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The int8 file is written all the same where it was all that was asked for."""
+    g = GraphBuilder()
+    x, y = (g.tensor(name, (1, 4), scale=0.5) for name in "xy")
+    g.op("PRELU", [x, g.tensor("slopes", (4,), scale=0.1, data=[1, 2, 3, 4])], [y])
+    data = g.build([x], [y])
+    source = Source("keras", "net.keras", "net", tmp_path / "net.keras")
+    bend = Obstacle("bend", "needs PRELU", "use LeakyReLU")
+    made = Converted(data, None, source, "ab" * 32, 1, 16, None, "", 0, obstacles=(bend,))
+    int8 = Int8Model(parse_model(data, name="net", path="net.tflite"), data, source, made)
+    monkeypatch.setattr(sys.modules[export.__module__], "make_int8", lambda *_, **__: int8)
+    code, out, err = run("export", "net.keras", "--board", "stm32f746", *more, "-o", tmp_path / "out")
+    told = "net.keras will not run on stm32f746g_disco: layer 'bend' needs PRELU"
+    assert (code, told in err, "hint: use LeakyReLU" in err, told in out) == (3, True, True, bool(written))
+    assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == written

@@ -199,6 +199,8 @@ def command(
     }
     facts = replace(made.facts, notes=tuple(f"gone, left from an earlier export: {path}" for path in gone))
     emit(export_document(facts, provenance(chosen, made.tools)), format_)
+    if made.why_not is not None:
+        raise made.why_not
     if isinstance(made.facts.planned, Planned):
         require_fit(made.facts.planned, hint="`tinydeploy plan` names the tensors to blame")
 

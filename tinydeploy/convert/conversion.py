@@ -68,6 +68,7 @@ def convert_here(source: Source, options: ConvertOptions, sha256: str, source_by
         notes=(*network.notes, *done, *ranges),
         tools=_versions(),
         held_out=held_out,
+        obstacles=graph_obstacles(network.float_data, layers=network.layers, runtime="tinydeploy"),
     )
 
 

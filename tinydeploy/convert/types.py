@@ -142,7 +142,8 @@ class Converted:
     """An int8 model with where it comes from. `data`: the .tflite file; `float_data`: the same network in float, None
     where there is none. `source_sha256` and `source_bytes` are those of the file (of a folder's files in order), empty
     for a function. `float_weights_bytes` of the float model are its parameters at 4 bytes each. `warnings` are of what
-    may be wrong, `notes` of what was done. `held_out` are the data of `evaluation`."""
+    may be wrong, `notes` of what was done. `obstacles` stand in the way of tinydeploy's runtime, and not of TensorFlow
+    Lite Micro. `held_out` are the data of `evaluation`."""
 
     data: bytes
     float_data: bytes | None
@@ -159,3 +160,4 @@ class Converted:
     tools: Mapping[str, str] = field(default_factory=dict)
     held_out: EvaluationSet | None = None
     notes: tuple[str, ...] = ()
+    obstacles: tuple[Obstacle, ...] = ()

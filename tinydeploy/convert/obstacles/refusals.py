@@ -39,12 +39,16 @@ def refused_by_converter(function: Any | None = None) -> Iterator[None]:
 
 def refuse(shown: str, obstacles: Sequence[Obstacle]) -> None:
     """Raise `UnsupportedModelError` that tells all obstacles, if there are any."""
-    if not obstacles:
-        return
+    if obstacles:
+        raise refusal(shown, obstacles, "on a microcontroller")
+
+
+def refusal(shown: str, obstacles: Sequence[Obstacle], where: str) -> UnsupportedModelError:
+    """All obstacles in one message. `where`: it will not run."""
     told = [f"layer '{printable(each.layer)}' {printable(each.what, 300)}" for each in obstacles[:_MOST_SHOWN]]
     more = len(obstacles) - len(told)
-    raise UnsupportedModelError(
-        f"{shown} will not run on a microcontroller: {'; '.join(told)}{f'; and {more} more' if more else ''}",
+    return UnsupportedModelError(
+        f"{shown} will not run {where}: {'; '.join(told)}{f'; and {more} more' if more else ''}",
         hint="; ".join(dict.fromkeys(each.remedy for each in obstacles[:_MOST_SHOWN])),
     )
 

@@ -55,11 +55,13 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class Exported:
-    """The files of the folder, by relative path, and what there is to tell."""
+    """The files of the folder, by relative path, and what there is to tell. `why_not`: what the board was asked for
+    cannot be said, since tinydeploy's runtime will not run the model."""
 
     files: Mapping[str, str | bytes]
     facts: ExportFacts
     tools: Mapping[str, str]
+    why_not: UnsupportedModelError | None = None
 
 
 def export(
@@ -97,12 +99,12 @@ def export(
         converted=model.converted,
         evaluation=evaluation,
         planned=planned,
-        unplanned=why_not,
+        unplanned=why_not.message if why_not is not None else "",
         forms=options.forms,
         on_board=_board_facts(answers),
         tflm=tflm,
     )
-    return Exported(files, replace(facts, files=written(files)), _tools(answers))
+    return Exported(files, replace(facts, files=written(files)), _tools(answers), why_not)
 
 
 def _check_usage(models: int, options: ExportOptions) -> None:
@@ -145,20 +147,29 @@ def _evaluation_data(int8: Int8Model, options: ExportOptions) -> EvaluationSet |
 
 def _planned(
     found: Sequence[Int8Model], options: ExportOptions, stage: Callable[[str], None]
-) -> tuple[Planned | PlannedTogether | None, str]:
+) -> tuple[Planned | PlannedTogether | None, UnsupportedModelError | None]:
     """The plan for the board, or why there is none: TensorFlow Lite Micro may run what the library does not."""
     if options.board is None or (options.runtime == "tflm" and not options.on_board):
-        return None, ""
+        return None, None
     stage("planning")
     models = [each.model for each in found]
     if len(models) > 1:
-        return plan_together(models, options.board, options.plan, names=options.names), ""
+        return plan_together(models, options.board, options.plan, names=options.names), None
     try:
-        return plan_model(models[0], options.board, options.plan), ""
+        return plan_model(models[0], options.board, options.plan), None
     except UnsupportedModelError as error:
+        why_not = _by_layer(found[0], options.board, error)
         if options.forms or options.on_board:
-            raise
-        return None, f"no plan for {options.board.id}: {error.message}"
+            raise why_not from error
+        return None, why_not
+
+
+def _by_layer(int8: Int8Model, board: Board, error: UnsupportedModelError) -> UnsupportedModelError:
+    """The same with the layers' names and remedies, which a plan does not know."""
+    from tinydeploy.convert.obstacles.refusals import refusal
+
+    obstacles = int8.converted.obstacles if int8.converted is not None else ()
+    return refusal(printable(int8.source.text, 400), obstacles, f"on {board.id}") if obstacles else error
 
 
 def _answers(

@@ -45,8 +45,11 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
         "float16": Task("float16.tflite", CALIBRATED),
         "dynamic": Task("dynamic.tflite", CALIBRATED),
         "batch": Task("batch.tflite", CALIBRATED),
+        "code": Task("code.h5", CALIBRATED),
     }
-    return convert_all(folder, tasks, write)
+    outcomes: dict[str, Outcome] = convert_all(folder, tasks, write)
+    assert not (folder / "ran").exists(), "code in a file was run"
+    return outcomes
 
 
 def written_by(model: Model, opcode: str) -> Quantization:
@@ -169,6 +172,11 @@ def test_a_wrapped_keras_file_gives_what_its_saved_model_gives(tmp_path: Path) -
         assert written_by(models[0], opcode) == written_by(models[1], opcode)
     weights = [{t.data for t in model.tensors if t.constant and t.dtype is DType.INT8} for model in models]
     assert weights[0] == weights[1]
+
+
+def test_code_in_a_file_of_keras_2_is_not_run(outcomes: Mapping[str, Outcome]) -> None:
+    error = refusal(outcomes, "code")
+    assert "Lambda" in str(error) and "code.h5" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,13 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -33,7 +38,7 @@ def samples(largest: float) -> NDArray[Any]:
 
 
 def write(folder: Path) -> None:
-    """The SavedModels trained/ and partly/, by_keras.keras, and float, float16, dynamic and batch.tflite."""
+    """The SavedModels trained/ and partly/, by_keras.keras, float, float16, dynamic and batch.tflite, and code.h5."""
     import keras
     import tensorflow as tf
 
@@ -56,6 +61,31 @@ def write(folder: Path) -> None:
     (folder / "batch.tflite").write_bytes(tf.lite.TFLiteConverter.from_keras_model(four).convert())
     model.quantize("int8")
     model.save(folder / "by_keras.keras")
+    _save_code(folder / "code.h5")
+
+
+def _save_code(path: Path) -> None:
+    """A model of Keras 2 that makes a folder `ran` beside it when it is loaded, and looks like one of
+    tensorflow-model-optimization, for which a stand-in is put in place where it is missing."""
+    import h5py
+    import tf_keras
+
+    def code(value: Any) -> Any:
+        return (__import__("os").makedirs("ran", exist_ok=True), value)[1]
+
+    model = tf_keras.Sequential([tf_keras.Input(SHAPE, name="picture"), tf_keras.layers.Lambda(code)])
+    model.save(path)
+    Path("ran").rmdir()
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        file.attrs["model_config"] = json.dumps({**config, "also": {"class_name": "QuantizeLayer"}})
+    if find_spec("tensorflow_model_optimization") is None:
+        name = "tensorflow_model_optimization"
+        for part in ("python", "core", "quantization", "keras", "quantize"):
+            sys.modules[name] = ModuleType(name)
+            name = f"{name}.{part}"
+        sys.modules[name] = ModuleType(name)
+        vars(sys.modules[name])["quantize_scope"] = nullcontext
 
 
 def _save_trained(folder: Path, ranges: set[str]) -> None:

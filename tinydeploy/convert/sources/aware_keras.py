@@ -41,6 +41,7 @@ def load_with_tfmot(path: Path) -> Any:
     try:
         import tf_keras
         from tensorflow_model_optimization.python.core.quantization.keras.quantize import quantize_scope
+        from tf_keras.src.saving.serialization_lib import SafeModeScope
     except ImportError as error:
         raise MissingToolError(
             f"{shown}: was trained with tensorflow-model-optimization, which cannot be imported: "
@@ -48,7 +49,7 @@ def load_with_tfmot(path: Path) -> Any:
             hint=f"{_SAVED_MODEL_HINT}; or pip install tensorflow-model-optimization here",
         ) from error
     try:
-        with quantize_scope():
+        with quantize_scope(), SafeModeScope(safe_mode=True):  # load_model's own safe_mode does not hold for .h5
             return tf_keras.models.load_model(path, compile=False)
     except Exception as error:  # it raises whatever a layer's code does
         said = " ".join(str(error).split())

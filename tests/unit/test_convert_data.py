@@ -327,6 +327,18 @@ def breaks_later():
     yield values[0]
     raise RuntimeError("the disk is gone")
 def text(): return "data"
+def quits():
+    import sys
+    sys.exit("not today")
+def strays():
+    import os, sys
+    os.makedirs("below", exist_ok=True)
+    os.chdir("below")
+    print("rows:", len(values))
+    assert len(sys.argv) == 1
+    for row in values:
+        assert os.path.basename(os.getcwd()) == "below"
+        yield row
 def three(): return values, values, values
 number = 5
 """
@@ -356,11 +368,21 @@ def test_what_never_ends_is_not_waited_for(module: str) -> None:
     assert found.available == 10_000 and any("no more was taken" in note for note in found.notes)
 
 
+def test_a_functions_ways_stay_its_own(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["tinydeploy", "export", "net.keras"])
+    assert load(f"{module}:strays", AUX).available == 60
+    assert Path.cwd() == tmp_path and sys.argv[1:] == ["export", "net.keras"]
+    assert capsys.readouterr() == ("", "rows: 60\n")
+
+
 @pytest.mark.parametrize(
     "function, told",
     [
         ("broken", "failed with KeyError: 'no"),
         ("breaks_later", "failed with RuntimeError: the disk is gone"),
+        ("quits", "failed with SystemExit: not today"),
         ("text", "gave str, not data"),
         ("three", "gave 3 arrays at once, and the model has 1 input(s)"),
         ("missing", "has no function missing"),

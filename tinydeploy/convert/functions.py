@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +34,7 @@ def call_function(spec: str) -> Any:
     if here not in sys.path:
         sys.path.insert(0, here)
     importlib.invalidate_caches()
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise _failed(spec, error) from error
-        raise UsageError(
-            f"there is no module {printable(module_name)}, which {printable(spec)} names",
-            hint="it is looked for in the current folder and among the installed packages",
-        ) from error
-    except Exception as error:
-        raise _failed(spec, error) from error
+    module = guarded(spec, lambda: _module(spec, module_name, name))
     function = getattr(module, name, None)
     if not callable(function):
         raise UsageError(f"the module {printable(module_name)} has no function {printable(name)}")
@@ -55,17 +47,43 @@ def guarded(spec: str, step: Callable[[], Any]) -> Any:
         return step()
     except TinydeployError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failed(spec, error) from error
 
 
-def _failed(spec: str, error: Exception) -> UsageError:
+@contextlib.contextmanager
+def apart() -> Iterator[None]:
+    """Within, the user's code sees no arguments of a command line, and what it prints is no part of a report; afterwards
+    the current folder is what it was."""
+    here, arguments = Path.cwd(), sys.argv
+    sys.argv = arguments[:1]
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        sys.argv = arguments
+        os.chdir(here)
+
+
+def _module(spec: str, module: str, name: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        hint = "it is looked for in the current folder and among the installed packages"
+        if module.endswith(".py"):
+            hint = f"a function is named by its module: {printable(module.removesuffix('.py'))}:{name}"
+        raise UsageError(f"there is no module {printable(module)}, which {printable(spec)} names", hint=hint) from error
+
+
+def _failed(spec: str, error: Exception | SystemExit) -> UsageError:
     words = " ".join(str(error).split())
     told = f"{printable(spec)} failed with {type(error).__name__}: {printable(words, 300)}"
     return UsageError(told, hint=_place(error))
 
 
-def _place(error: Exception) -> str | None:
+def _place(error: BaseException) -> str | None:
     """The last line of the user's own code on the way to the error: what is installed is not theirs."""
     frames = traceback.extract_tb(error.__traceback__)
     stdlib = Path(sysconfig.get_path("stdlib"))

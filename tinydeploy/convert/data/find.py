@@ -10,7 +10,7 @@ from tinydeploy.convert.data.array_files import npz_names, read_npy, read_npz
 from tinydeploy.convert.data.columns import Column, array_column, joined
 from tinydeploy.convert.data.drawn import draw
 from tinydeploy.convert.data.images import find_images, image_column
-from tinydeploy.convert.functions import is_function
+from tinydeploy.convert.functions import apart, is_function
 from tinydeploy.convert.types import Array, InputSpec, Pixels
 from tinydeploy.errors import UsageError
 from tinydeploy.operators.base import printable
@@ -52,7 +52,8 @@ def find_data(
     """
     path, where = Path(spec), printable(spec, 200)
     if is_function(spec):
-        drawn = draw(spec, wanted, labels)
+        with apart():
+            drawn = draw(spec, wanted, labels)
         return _data(where, wanted, drawn.inputs, drawn.labels, pixels, drawn.notes)
     if path.is_dir():
         return _folder(path, where, wanted, pixels)

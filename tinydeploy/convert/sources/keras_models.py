@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tinydeploy.convert.functions import call_function, guarded
+from tinydeploy.convert.functions import apart, call_function, guarded
 from tinydeploy.convert.network import Network, input_specs, output_names, to_float_tflite, trace
 from tinydeploy.convert.obstacles.layers import keras_obstacles, layer_names
 from tinydeploy.convert.obstacles.refusals import refuse
@@ -50,7 +50,8 @@ def load_keras_file(path: Path) -> Any:
 
 def load_keras_function(spec: str) -> Any:
     """The model that `module:function` returns. Raises `UsageError` for what it raises, or returns instead of one."""
-    model = call_function(spec)
+    with apart():
+        model = call_function(spec)
     if not is_keras_model(model):
         kind = f"{type(model).__module__}.{type(model).__qualname__}"
         hint = "it has to return a Keras model"

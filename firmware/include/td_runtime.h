@@ -9,10 +9,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(__ARM_FEATURE_SAT)
-#include <arm_acle.h>
-#endif
-
 #if defined(__SIZEOF_INT__) && __SIZEOF_INT__ < 4
 #error "tinydeploy needs an int of 32 bits: this is for another processor"
 #endif
@@ -131,11 +127,12 @@ static inline int32_t td_clamp(int32_t x, int32_t low, int32_t high)
     return x < low ? low : (x > high ? high : x);
 }
 
-/* x saturated to int8. Compilers find the instruction for it in a function of its own, but not in a loop. */
+/* x saturated to int8. Compilers find the instruction for it in a function of its own, but not in a loop. GCC's __ssat
+ * is this with a conversion that -Wconversion warns of. */
 static inline int8_t td_saturate(int32_t x)
 {
-#if defined(__ARM_FEATURE_SAT)
-    return (int8_t)__ssat(x, 8);
+#if defined(__ARM_FEATURE_SAT) && defined(__GNUC__)
+    return (int8_t)(int32_t)__builtin_arm_ssat(x, 8);
 #else
     return (int8_t)td_clamp(x, -128, 127);
 #endif

@@ -96,8 +96,8 @@ def test_compiles_on_the_host_as_its_readme_says(everything: Path, tmp_path: Pat
 def test_compiles_with_gcc_for_arm_as_its_readme_says(everything: Path, tmp_path: Path, core: str) -> None:
     """newlib's empty system calls stand for a firmware project."""
     machine = [f"-mcpu={core}", "-mthumb", "--specs=nosys.specs", "-O2", "-Wl,--no-warnings"]
-    command = ["arm-none-eabi-gcc", *machine, *readme_flags(everything), *STRICT, *sources(everything)]
-    call([*command, "example/main.c", "-o", str(tmp_path / "a.elf")], everything)
+    command = ["arm-none-eabi-gcc", *machine, *readme_flags(everything), *STRICT, "-Wconversion"]
+    call([*command, *sources(everything), "example/main.c", "-o", str(tmp_path / "a.elf")], everything)
 
 
 @needs_zig
@@ -114,6 +114,7 @@ def test_compiles_with_zig_as_its_readme_says(everything: Path, tmp_path: Path, 
 @needs_host
 def test_pedantic_compilers_have_nothing_to_say(everything: Path, tmp_path: Path) -> None:
     flags = ["-std=c99", "-pedantic-errors", "-Wshadow", "-Wundef", "-Wstrict-prototypes", "-Wmissing-prototypes"]
+    flags.append("-Wconversion")
     for source in sources(everything):
         call(["gcc", *flags, *STRICT, "-I.", "-Iruntime", "-c", source, "-o", str(tmp_path / "x.o")], everything)
 

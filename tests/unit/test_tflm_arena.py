@@ -252,14 +252,39 @@ def test_unknown_kernels_are_named() -> None:
     assert predict_tflm_arena(flat, kernels="cmsis-nn").unknown == ("operator 0 (CONV_2D)",)
 
 
+_DEPTHWISE = DepthwiseConv2DAttrs(**_SAME, depth_multiplier=1)
+
+
+@pytest.mark.parametrize(
+    ("model", "scratch"),
+    [
+        # two columns of 3·3·5 = 45 int16, as they are: 180 bytes; a 1×1 convolution has them, too: 20
+        (_single("CONV_2D", Conv2DAttrs(**_SAME), (1, 8, 8, 5), (4, 3, 3, 5), (1, 8, 8, 4)), 192),
+        (_single("CONV_2D", Conv2DAttrs(**_SAME), (1, 8, 8, 5), (4, 1, 1, 5), (1, 8, 8, 4)), 32),
+        (_single("DEPTHWISE_CONV_2D", _DEPTHWISE, (1, 8, 8, 8), (1, 5, 5, 8), (1, 8, 8, 8)), 0),
+        (_single("AVERAGE_POOL_2D", _POOL, (1, 8, 8, 9), None, (1, 4, 4, 9)), 48),
+        # an int64 for each element
+        (
+            _single("TRANSPOSE_CONV", TransposeConvAttrs(**_VALID_2), (1, 4, 4, 3), (2, 2, 2, 3), (1, 8, 8, 2)),
+            8 * 8 * 8 * 2,
+        ),
+    ],
+)
+def test_int16_scratch_of_cmsis_nn(model: Model, scratch: int) -> None:
+    """Sources: CMSIS-NN's *_get_buffer_sizes_s16.c, and which of them the wrappers of TFLM call."""
+    wide = replace(model, tensors=tuple(t if t.constant else replace(t, dtype=DType.INT16) for t in model.tensors))
+    arena = predict_tflm_arena(wide, kernels="cmsis-nn")
+    assert (arena.unknown, arena.scratch_bytes) == ((), scratch)
+
+
 def test_what_is_not_modelled_is_named() -> None:
     helium = Core(name="cortex-m55", fpu="fpv5-d16", dsp=True, mve=True, source="")
     net = _single("CONV_2D", Conv2DAttrs(**_SAME), (1, 8, 8, 5), (4, 3, 3, 5), (1, 8, 8, 4))
     assert not predict_tflm_arena(net, kernels="reference", core=helium).unknown
     assert predict_tflm_arena(net, kernels="cmsis-nn", core=helium).unknown
-    wide = replace(net, tensors=tuple(replace(t, dtype=DType.INT16) for t in net.tensors))
-    assert not predict_tflm_arena(wide, kernels="reference").unknown
-    assert predict_tflm_arena(wide, kernels="cmsis-nn").unknown == ("operator 0 (CONV_2D)",)
+    odd = replace(net, tensors=tuple(replace(t, dtype=DType.UINT8) for t in net.tensors))
+    assert not predict_tflm_arena(odd, kernels="reference").unknown
+    assert predict_tflm_arena(odd, kernels="cmsis-nn").unknown == ("operator 0 (CONV_2D)",)
 
 
 def test_planning_may_need_more_than_what_is_used() -> None:

@@ -1,8 +1,8 @@
-"""The scratch that CMSIS-NN's int8 kernels ask for, on cores without Helium.
+"""The scratch that CMSIS-NN's int8 and int16 kernels ask for, on cores without Helium.
 
-Sources: the `*_get_buffer_size` functions of CMSIS-NN (Source/*/*_get_buffer_sizes_s8.c), and which of them TFLM's
-wrappers call with what (tensorflow/lite/micro/kernels/cmsis_nn/*.cc). GCC's and clang's builds; for 1×1 convolutions
-ARM's own compiler takes 4 bytes more for each input channel.
+Sources: the `*_get_buffer_size` functions of CMSIS-NN (Source/*/*_get_buffer_sizes_s8.c, …_s16.c), and which of them
+TFLM's wrappers call with what (tensorflow/lite/micro/kernels/cmsis_nn/*.cc). GCC's and clang's builds; for 1×1
+convolutions ARM's own compiler takes 4 bytes more for each input channel.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from math import prod
 from tinydeploy.ir import (
     Conv2DAttrs,
     DepthwiseConv2DAttrs,
+    DType,
     FullyConnectedAttrs,
     Operator,
     Tensor,
@@ -26,13 +27,15 @@ _REVERSED_ABOVE = 16  # input channels, from which a transposed convolution runs
 def scratch(op: Operator, data: Tensor, weights: Tensor | None, output: Tensor, *, dsp: bool) -> tuple[int, ...]:
     """The scratch buffers of an operator, in bytes, in the order of the requests.
 
-    `data` and `output` are its int8 activations, of rank 4 where a window moves over them; `dsp` says that the core has
-    the DSP extension. Operators that CMSIS-NN has no kernel for, or whose kernel needs none, ask for none.
+    `data` and `output` are its int8 or int16 activations, of rank 4 where a window moves over them; `dsp` says that the
+    core has the DSP extension. Operators that CMSIS-NN has no kernel for, or whose kernel needs none, ask for none.
     """
     if op.opcode == "AVERAGE_POOL_2D":
         return _needed(4 * data.shape[3] if dsp else 0)
     if weights is None:
         return ()
+    if data.dtype is DType.INT16:
+        return _int16(op, data, weights, output)
     match op.attrs:
         case DepthwiseConv2DAttrs() as attrs:
             return _needed(_depthwise(attrs, data, weights, output) if dsp else 0)
@@ -42,6 +45,19 @@ def scratch(op: Operator, data: Tensor, weights: Tensor | None, output: Tensor, 
             return _transposed(attrs, data, weights, output)
         case FullyConnectedAttrs():
             return _fully_connected(weights, output)
+    return ()
+
+
+def _int16(op: Operator, data: Tensor, weights: Tensor, output: Tensor) -> tuple[int, ...]:
+    """Two columns of a convolution's input, not rounded up, and sums as int64 of a transposed one; no other asks, for
+    depthwise convolution runs TFLM's reference kernel and fully connected layers need none."""
+    match op.attrs:
+        case DepthwiseConv2DAttrs():  # which is a convolution's, too
+            return ()
+        case Conv2DAttrs():
+            return _needed(2 * 2 * data.shape[3] * weights.shape[1] * weights.shape[2])
+        case TransposeConvAttrs():
+            return (8 * output.elements,)
     return ()
 
 

@@ -180,7 +180,7 @@ def kernel_memory(model: Model, op: Operator, kernels: KernelSet, *, dsp: bool) 
     tables = _tables(op, data, weights, output, optimized=optimized)
     if not (optimized and op.opcode in _CMSIS_NN_SCRATCH and data.dtype is not DType.FLOAT32):
         return KernelMemory(options, state, tables, _reference_scratch(op, data, weights, output))
-    if data.dtype is not DType.INT8:
+    if data.dtype not in (DType.INT8, DType.INT16):
         return KernelMemory(options, state, tables, known=False)
     return KernelMemory(options, state, tables, cmsis_nn.scratch(op, data, weights, output, dsp=dsp))
 

@@ -61,6 +61,7 @@ def quantize(
                 activations_type=activations,
                 bias_type=tf.int64,
                 disable_per_channel=not options.per_channel,
+                disable_per_channel_quantization_for_dense_layers=True,  # CMSIS-NN has no such kernel for int16
             )
     require_integer(parse_model(data, name=name))
     return data

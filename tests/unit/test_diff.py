@@ -239,7 +239,9 @@ def test_two_boards_and_a_report_beside_a_model(run: Run, tmp_path: Path) -> Non
     file = tmp_path / "old.json"
     file.write_text(run("plan", "digits", "--board", "pico", "--format", "json")[1])
     code, out, _ = run("diff", str(file), "digits", "--exit-code", "--format", "json")
-    assert code == 0 and json.loads(out)["sides"][1]["board"] == "rpi_pico"
+    assert code == 0 and json.loads(out)["sides"][1]["board"] == "rpi_pico" and not json.loads(out)["settings"]
+    out = run("diff", str(file), "digits", "--reserve", "sram=16K", "--format", "json")[1]
+    assert json.loads(out)["settings"] == [{"name": "reserve", "before": [], "after": ["sram=16K"]}]
 
 
 def test_who_fits(run: Run, tmp_path: Path) -> None:

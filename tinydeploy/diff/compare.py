@@ -72,13 +72,7 @@ def _facts(side: Snapshot) -> SideFacts:
 def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Those that both sides tell: what a report of another command does not have is no difference."""
     names = [name for name in before if name in after and name not in _LEFT_OUT]
-    pairs = {name: (_plain(before[name]), _plain(after[name])) for name in names}
-    return {name: (a, b) for name, (a, b) in pairs.items() if a != b}
-
-
-def _plain(value: Any) -> Any:
-    """As JSON has it: a report knows lists alone."""
-    return list(value) if isinstance(value, tuple) else value
+    return {name: (before[name], after[name]) for name in names if before[name] != after[name]}
 
 
 def _changes(before: Snapshot, after: Snapshot, pairs: Sequence[Pair]) -> list[Change]:

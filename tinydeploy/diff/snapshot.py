@@ -187,8 +187,8 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _plain(value: Any) -> dict[str, Any]:
     """The items that are a text, a number, a truth or nothing, or a list of these."""
-    items = _mapping(value).items()
     scalar = str | int | float | None
+    items = ((name, list(held) if isinstance(held, tuple) else held) for name, held in _mapping(value).items())
     return {
         name: held
         for name, held in items

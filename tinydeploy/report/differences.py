@@ -244,7 +244,8 @@ def _settings(settings: Mapping[str, tuple[Any, Any]]) -> tuple[tuple[str, str],
 
 
 def _setting(value: Any) -> str:
-    return "none" if value in (None, "", []) else printable(str(value), 60)
+    text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return "none" if value is None or not text else printable(text, 60)
 
 
 def _figure_table(figures: Sequence[Change]) -> Table:

@@ -92,8 +92,8 @@ def test_where_it_comes_from_and_what_was_lost() -> None:
     card = model_card(facts(converted=converted(), pixels=Pixels(-1, 1)))
     found = rows(card)
     assert found["source, sha256"] == f"{'cd' * 32} (123,456 B)"
-    assert found["calibration data, sha256"] == "ef" * 32
-    assert found["evaluation data, sha256"] == "12" * 32
+    assert found["calibration data, sha256 of the arrays"] == "ef" * 32
+    assert found["evaluation data, sha256 of the arrays"] == "12" * 32
     assert found["pixels"] == "0 stands for -1, 255 for 1"
     assert "tensorflow 2.20.0" in found["versions"]
     assert "350 correct" in card and "349 correct" in card

@@ -89,9 +89,9 @@ def _provenance(facts: CardFacts) -> Iterator[tuple[str, str]]:
         if converted.source_sha256:
             yield "source, sha256", f"{converted.source_sha256} ({number(converted.source_bytes)} B)"
         if converted.calibration_spec is not None:
-            yield "calibration data, sha256", converted.calibration_sha256
+            yield "calibration data, sha256 of the arrays", converted.calibration_sha256
         if converted.evaluation is not None:
-            yield "evaluation data, sha256", converted.evaluation.sha256
+            yield "evaluation data, sha256 of the arrays", converted.evaluation.sha256
     if board is not None:
         yield "board", f"{board.name} ({board.id}: {board.mcu}, {board.core.name}, {board.clock_hz / 1e6:g} MHz)"
     for label, value in facts.plan:

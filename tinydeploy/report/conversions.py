@@ -103,7 +103,7 @@ def _facts(converted: Converted) -> tuple[tuple[str, str], ...]:
     facts.append(("int8 file", f"{kib(size)} with everything in it{smaller}"))
     if converted.calibration_spec is not None:
         told = f"{number(converted.calibration_samples)} samples of {printable(converted.calibration_spec, 200)}"
-        facts.append(("calibration", f"{told}, sha256 {converted.calibration_sha256[:16]}…"))
+        facts.append(("calibration", f"{told}, arrays of sha256 {converted.calibration_sha256[:16]}…"))
     if converted.evaluation is not None:
         facts.append(("evaluation", evaluation_fact(converted.evaluation)))
     if converted.tools:

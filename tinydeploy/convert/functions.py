@@ -53,8 +53,8 @@ def guarded(spec: str, step: Callable[[], Any]) -> Any:
 
 @contextlib.contextmanager
 def apart() -> Iterator[None]:
-    """Within, the user's code sees no arguments of a command line, and what it prints is no part of a report; afterwards
-    the current folder is what it was."""
+    """Within, the user's code sees no arguments of a command line, and what it prints is no part of a report;
+    afterwards the current folder is what it was."""
     here, arguments = Path.cwd(), sys.argv
     sys.argv = arguments[:1]
     try:

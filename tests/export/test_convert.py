@@ -128,6 +128,9 @@ def test_ends_may_stay_floats(outcomes: dict[str, Outcome]) -> None:
 def test_activations_may_have_16_bits(outcomes: dict[str, Outcome]) -> None:
     model = parse_model(converted(outcomes, "wide").data)
     assert [dtype for _, _, dtype in ends(model)] == ["int16", "int16"]
+    # CMSIS-NN's kernel takes one scale for all of a dense layer's weights
+    dense = [model.input_of(op, 1) for op in model.operators if op.opcode == "FULLY_CONNECTED"]
+    assert [t.quantization.per_channel for t in dense if t is not None and t.quantization is not None] == [False]
     weights = model.tensor(next(op for op in model.operators if op.opcode == "CONV_2D").inputs[1])
     assert weights.dtype is DType.INT8
 

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,19 @@ def test_operators_without_a_kernel_are_all_named() -> None:
         g.op(opcode, [tensors[position]], [tensors[position + 1]])
     with pytest.raises(UnsupportedModelError, match=r"no kernel for operator 0 \(GELU\), operator 2 \(ATAN2\)$"):
         resolver_methods(parse_model(g.build(inputs=[tensors[0]], outputs=[tensors[3]])))
+
+
+def test_what_cmsis_nn_refuses_is_named() -> None:
+    """By cmsis_nn/fully_connected.cc: "Currently only Int8 is supported for per channel quantization"."""
+    g = GraphBuilder()
+    x, y, z = (g.tensor(name, (1, 4), "int16", scale=0.5) for name in "xyz")
+    for data, result, scale in ((x, y, 0.5), (y, z, [0.5] * 4)):
+        g.op("FULLY_CONNECTED", [data, g.tensor("w", (4, 4), scale=scale, data=np.ones((4, 4))), -1], [result])
+    planned = _planned(g.build(inputs=[x], outputs=[z]))
+    export = Export(planned.data, planned.model, planned.arena, "reference")
+    assert "chain_tflm.cc" in tflm_files(export)
+    with pytest.raises(UnsupportedModelError, match=r"CMSIS-NN refuses operator 1 \(FULLY_CONNECTED\) \(int16 with a"):
+        tflm_files(replace(export, kernels="cmsis-nn"))
 
 
 def test_the_array_is_the_file_with_the_placement() -> None:

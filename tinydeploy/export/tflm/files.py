@@ -16,7 +16,7 @@ from tinydeploy.codegen.render import templates
 from tinydeploy.codegen.support import PORT_CTYPES
 from tinydeploy.errors import UnsupportedModelError
 from tinydeploy.export.tflm.manifest import TFLM_COMMIT, manifest
-from tinydeploy.export.tflm.operators import resolver_methods
+from tinydeploy.export.tflm.operators import check_kernels, resolver_methods
 from tinydeploy.ir import DType, Model, Tensor
 from tinydeploy.operators.base import printable
 from tinydeploy.plan.tflm import KernelSet, TflmArena
@@ -67,12 +67,13 @@ def sources_of(name: str) -> tuple[str, ...]:
 def tflm_files(export: Export, name: str | None = None) -> Mapping[str, str | bytes]:
     """The files by relative path. `name` becomes the C prefix; without one it is made of the model's.
 
-    Raises `UnsupportedModelError` for operators that TFLM has no kernel for, or for an input or output of a type that
-    the interface cannot have, and `UsageError` for a name that is no identifier or labels that are not the classes.
+    Raises `UnsupportedModelError` for operators that TFLM has no kernel for or that the kernels refuse, or for an input
+    or output of a type that the interface cannot have, and `UsageError` for a name that is no identifier or labels that are not the classes.
     """
     model = export.model
     prefix = require_identifier(name) if name is not None else c_identifier(model.name)
     methods = resolver_methods(model)
+    check_kernels(model, export.kernels)
     context = {
         "version": __version__,
         "name": prefix,

@@ -8,8 +8,9 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from tinydeploy.errors import UnsupportedModelError
-from tinydeploy.ir import Model, Operator
+from tinydeploy.ir import DType, Model, Operator
 from tinydeploy.operators.base import printable
+from tinydeploy.plan.tflm import KernelSet
 
 # Methods that are `Add` and the opcode's words: ADD_N is registered by AddAddN.
 _REGULAR = """
@@ -64,6 +65,33 @@ def check_registered(model: Model) -> None:
             f"{printable(model.path or model.name, 400)}: TensorFlow Lite Micro has no kernel for {shown}",
             hint="replace these layers, or end the model before them and compute the rest in the firmware",
         )
+
+
+def check_kernels(model: Model, kernels: KernelSet) -> None:
+    """Raise `UnsupportedModelError` for operators that TFLM's wrappers of CMSIS-NN refuse and its own kernels take.
+
+    Sources: tensorflow/lite/micro/kernels/cmsis_nn/fully_connected.cc and transpose_conv.cc.
+    """
+    if kernels != "cmsis-nn":
+        return
+    told = [f"{op} ({why})" for op in model.operators if (why := _refused_by_cmsis_nn(model, op))]
+    if told:
+        raise UnsupportedModelError(
+            f"{printable(model.path or model.name)}: TensorFlow Lite Micro with CMSIS-NN refuses {', '.join(told[:5])}",
+            hint="--kernels reference, for a TensorFlow Lite Micro built without CMSIS-NN",
+        )
+
+
+def _refused_by_cmsis_nn(model: Model, op: Operator) -> str:
+    """Why CMSIS-NN's kernel would not run the operator, or nothing."""
+    transposed = op.opcode == "TRANSPOSE_CONV"
+    data, weights = model.input_of(op, 2 if transposed else 0), model.input_of(op, 1)
+    if data is None or data.dtype is not DType.INT16:
+        return ""
+    if transposed and model.input_of(op, 3) is None:
+        return "int16 without a bias"
+    per_channel = weights is not None and weights.quantization is not None and weights.quantization.per_channel
+    return "int16 with a scale for each channel" if op.opcode == "FULLY_CONNECTED" and per_channel else ""
 
 
 def resolver_methods(model: Model) -> tuple[str, ...]:

@@ -396,6 +396,7 @@ def test_functions_that_go_wrong(module: str, function: str, told: str) -> None:
 def test_names_that_are_nothing(tmp_path: Path) -> None:
     assert "there is no module no_such_module_here" in refused("no_such_module_here:data").message
     assert "is not there" in refused(tmp_path / "none.npz").message
+    assert "'' is not there" in refused("").message  # a shell's variable that is not set, and not the current folder
     (tmp_path / "data.csv").write_text("1,2")
     assert "none of what data can be" in refused(tmp_path / "data.csv").message
     (tmp_path / "empty").mkdir()
@@ -457,6 +458,14 @@ def test_an_image_that_says_it_is_huge_is_not_decoded(tmp_path: Path, pillow: An
     assert extent**2 > images.MAX_PIXELS
     (tmp_path / "0.png").write_bytes(huge_png(extent, extent))
     assert "0.png" in refused(tmp_path, pixels=UNIT).message
+
+
+def test_what_systems_leave_among_images_is_passed_over(tmp_path: Path, pillow: Any) -> None:
+    for number in range(3):
+        draw(pillow, tmp_path / f"{number}.png", 4, 4, seed=number)
+    for name in (".DS_Store", "._0.png", "Thumbs.db"):
+        (tmp_path / name).write_bytes(b"\0\x05\x16\x07 of another system")
+    assert load(tmp_path, pixels=UNIT).available == 3
 
 
 def test_images_that_cannot_be_read_are_named(tmp_path: Path, pillow: Any) -> None:

@@ -55,10 +55,10 @@ def find_data(
         with apart():
             drawn = draw(spec, wanted, labels)
         return _data(where, wanted, drawn.inputs, drawn.labels, pixels, drawn.notes)
+    if not spec or not path.exists():
+        raise UsageError(f"'{where}' is not there", hint=f"give {FORMS}")
     if path.is_dir():
         return _folder(path, where, wanted, pixels)
-    if not path.exists():
-        raise UsageError(f"{where} is not there", hint=f"give {FORMS}")
     if path.suffix == ".npy":
         return _data(where, wanted, {_only(wanted, where).name: [read_npy(path)]}, None, pixels, ())
     if path.suffix == ".npz":

@@ -26,9 +26,9 @@ _EIGHT_BITS = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "
 
 
 def find_images(folder: Path) -> tuple[Path, ...]:
-    """The images in a folder and the folders below it, by name."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    return tuple(sorted(found, key=lambda path: path.relative_to(folder).as_posix()))
+    """The images in a folder and the folders below it, by name; hidden files are others' notes about them."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+    return tuple(sorted((path for path in found if path.is_file()), key=lambda p: p.relative_to(folder).as_posix()))
 
 
 def image_column(folder: Path, paths: Sequence[Path], wanted: InputSpec, pixels: Pixels | None) -> Column:
@@ -106,5 +106,7 @@ def _opened(pillow: Any, path: Path) -> Any:
 
 def _unreadable(path: Path, error: Exception) -> UsageError:
     # Pillow's words may hold the whole path, and an object's address
-    why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-    return UsageError(f"{printable(str(path), 200)} cannot be read as an image: {printable(why)}")
+    why = error.strerror if isinstance(error, OSError) and error.strerror else "it is damaged, or something else"
+    return UsageError(
+        f"{printable(str(path), 200)} cannot be read as an image: {printable(why)}", hint="mend it, or take it away"
+    )

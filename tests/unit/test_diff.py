@@ -197,6 +197,23 @@ def test_placement(report: dict[str, Any]) -> None:
     assert found.same_tensors == len(report["tensors"]) - 3  # the renamed one lies where it did
 
 
+def test_tensors_are_those_of_their_layers(report: dict[str, Any]) -> None:
+    """A layer in front takes the first one's name, and so on: each tensor stays its layer's."""
+    other = deepcopy(report)
+    names = [layer["name"] for layer in other["layers"]]
+    shifted = dict(zip(names, [*names[1:], "last"], strict=True))
+    for each in (*other["layers"], *other["tensors"], *other["peak"]["alive"]):
+        each["name"] = shifted.get(each["name"], each["name"])
+    other["layers"].insert(0, {"index": 0, "opcode": "PAD", "name": names[0]})
+    other["tensors"].append({"name": names[0], "offset": 9999, "bytes": 7, "region": "SRAM"})
+    other["peak"]["alive"].append({"name": names[0], "bytes": 2048})
+    other["sram"]["arena_bytes"] += 2048
+    found = compare(snapshot(report, "a.json"), snapshot(other, "b.json"))
+    assert [(tensor.name, tensor.state) for tensor in found.tensors] == [(names[0], "new")]
+    blame = next(change.blame for change in found.figures if change.name == "arena_bytes")
+    assert [told for told in blame if "alive there" in told] == [f"{names[0].partition(';')[0]} +2.0 KiB alive there"]
+
+
 @pytest.mark.parametrize(
     "text, words",
     [

@@ -90,7 +90,7 @@ def _changes(before: Snapshot, after: Snapshot, pairs: Sequence[Pair]) -> list[C
 def _blame(name: str, before: Snapshot, after: Snapshot, pairs: Sequence[Pair]) -> tuple[str, ...]:
     """Who made a figure another one, in words, the most responsible first."""
     if name == "arena_bytes":
-        return _peak(before, after)
+        return _peak(before, after, pairs)
     if name == "code_bytes":
         return _kernels(before, after)
     return _grown(name, after.figures[name][0] - before.figures[name][0], pairs) if name in _OF_LAYERS else ()
@@ -111,16 +111,18 @@ def _grown(name: str, total: float, pairs: Sequence[Pair]) -> tuple[str, ...]:
     return (*told, *([f"{_NO_LAYERS.get(name, 'outside of layers')} {rest:+,}"] if rest else []))
 
 
-def _peak(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
+def _peak(before: Snapshot, after: Snapshot, pairs: Sequence[Pair]) -> tuple[str, ...]:
     """Where the most is alive on both sides, then the tensors that came, went, grew or shrank there."""
     places = [_at_peak(side) for side in (before, after)]
     told = [f"the peak is at {places[1]}" + (f", it was at {places[0]}" if places[0] != places[1] else "")]
-    alive: list[Counter[str]] = []
-    for side in (before, after):
-        sizes: Counter[str] = Counter()
+    renamed = _renamed(pairs)
+    taken = set(renamed.values())
+    alive: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
+    for sizes, side in zip(alive, (before, after), strict=True):
         for name, size in side.alive:
-            sizes[name.partition(";")[0]] += size
-        alive.append(sizes)
+            now = name if side is after else renamed.get(name, name)
+            gone = side is before and name in taken and name not in renamed  # another has its name now
+            sizes[now.partition(";")[0] + (" (gone)" if gone else "")] += size
     deltas = {name: alive[1][name] - alive[0][name] for name in alive[0] | alive[1]}
     changed = sorted((item for item in deltas.items() if item[1]), key=lambda item: (-abs(item[1]), item[0]))
     return (*told, *(f"{name} {'+' if delta > 0 else '−'}{kib(abs(delta))} alive there" for name, delta in changed))
@@ -162,12 +164,14 @@ def _layer_change(pair: Pair) -> LayerChange | None:
 def _tensor_changes(
     before: Sequence[Place], after: Sequence[Place], pairs: Sequence[Pair]
 ) -> tuple[list[TensorChange], int]:
-    """By name, and where that differs by the layer that computes it; of several with one name in their order."""
-    renamed = {was.name: now.name for was, now in pairs if was is not None and now is not None}
+    """By the layer that computes it, and what none does by name; of several with one name in their order."""
+    renamed = _renamed(pairs)
+    taken = set(renamed.values())
     left = _by_name(after)
     found, gone, same = [], [], 0
     for place in before:
-        partners = left.get(place.name) or left.get(renamed.get(place.name, ""))
+        name = renamed.get(place.name, "" if place.name in taken else place.name)
+        partners = left.get(name)
         partner = partners.pop(0) if partners else None
         if partner is None:
             gone.append(place)
@@ -185,6 +189,11 @@ def _tensor_changes(
             same += 1
     found += [TensorChange(place.name, None, place.key) for place in new]
     return found, same
+
+
+def _renamed(pairs: Sequence[Pair]) -> dict[str, str]:
+    """What the tensors of the layers that both sides have are called before and after."""
+    return {was.name: now.name for was, now in pairs if was is not None and now is not None}
 
 
 def _by_name(places: Sequence[Place]) -> dict[str, list[Place]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -172,7 +172,7 @@ def _tensor_changes(
     for place in before:
         name = renamed.get(place.name, "" if place.name in taken else place.name)
         partners = left.get(name)
-        partner = partners.pop(0) if partners else None
+        partner = partners.popleft() if partners else None
         if partner is None:
             gone.append(place)
         elif partner.key == place.key:
@@ -180,14 +180,19 @@ def _tensor_changes(
         else:
             found.append(TensorChange(partner.name, place.key, partner.key))
     new = [place for places in left.values() for place in places]
+    there = Counter(place.key for place in new)
+    twins: Counter[tuple[str | None, int, int]] = Counter()
     for place in gone:  # one that is exactly where another was is that one under a new name
-        twin = next((other for other in new if other.key == place.key), None)
-        if twin is None:
-            found.append(TensorChange(place.name, place.key, None))
+        if twins[place.key] < there[place.key]:
+            twins[place.key] += 1
         else:
-            new.remove(twin)
-            same += 1
-    found += [TensorChange(place.name, None, place.key) for place in new]
+            found.append(TensorChange(place.name, place.key, None))
+    same += twins.total()
+    for place in new:
+        if twins[place.key]:
+            twins[place.key] -= 1
+        else:
+            found.append(TensorChange(place.name, None, place.key))
     return found, same
 
 
@@ -196,8 +201,8 @@ def _renamed(pairs: Sequence[Pair]) -> dict[str, str]:
     return {was.name: now.name for was, now in pairs if was is not None and now is not None}
 
 
-def _by_name(places: Sequence[Place]) -> dict[str, list[Place]]:
-    found: dict[str, list[Place]] = {}
+def _by_name(places: Sequence[Place]) -> dict[str, deque[Place]]:
+    found: dict[str, deque[Place]] = {}
     for place in places:
-        found.setdefault(place.name, []).append(place)
+        found.setdefault(place.name, deque()).append(place)
     return found

@@ -294,11 +294,10 @@ def _relative(change: Change) -> str:
 
 
 def _layer_table(found: Differences) -> Table:
-    least = [layer for layer in found.layers if layer.state == "changed" and layer.figures.keys() <= _FOLLOWS]
-    most = [layer for layer in found.layers if layer not in least]
-    shown = {id(layer) for layer in (*most, *least)[:_SHOWN_LAYERS]}
+    least = [layer.state == "changed" and layer.figures.keys() <= _FOLLOWS for layer in found.layers]
+    shown = sorted(range(len(least)), key=least.__getitem__)[:_SHOWN_LAYERS]
     rows = []
-    for layer in (each for each in found.layers if id(each) in shown):
+    for layer in (found.layers[position] for position in sorted(shown)):
         if layer.state == "changed":
             told = [_differs(name, *pair) for name, pair in layer.figures.items()]
         else:

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from tests.support.tflm_library import CORTEX_M7, HEADERS, build_library, chain,
 from tinydeploy.boards import find_board
 from tinydeploy.cli import main
 from tinydeploy.emulate import Job, UnicornEmulator
-from tinydeploy.pipeline.tflm import plan_for_tflm
+from tinydeploy.pipeline.tflm import PlannedForTflm, plan_for_tflm
 from tinydeploy.tflite import parse_model
 from tinydeploy.toolchain import CxxLibrary, find_toolchain
 
@@ -91,6 +92,19 @@ def test_another_arena_than_predicted_is_told(run: Run, tmp_path: Path) -> None:
     library = build_library(tmp_path, (*CORTEX_M7, "-DSTAND_IN_PERSISTENT=16"))
     out = run("--no-verify", library=library)[1]
     assert "TFLM uses 80 B of its arena (emulated), and" in out
+
+
+def test_an_operator_whose_memory_is_not_known(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets more than what is known, and the report says what it used."""
+    known = PlannedForTflm.arena.fget
+    assert known is not None
+    less = property(lambda planned: replace(known(planned), unknown=("operator 1 (RELU)",)))
+    monkeypatch.setattr(PlannedForTflm, "arena", less)
+    library = build_library(tmp_path, (*CORTEX_M7, "-DSTAND_IN_PERSISTENT=1000"))
+    code, out, err = run(library=library)
+    assert code == 0, err
+    assert "TFLM uses 1,064 B of its arena (emulated)" in out
+    assert "operator 1 (RELU), whose memory is not known here" in out
 
 
 def test_an_arena_that_is_too_small(run: Run, tmp_path: Path) -> None:

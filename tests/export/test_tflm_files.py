@@ -237,6 +237,20 @@ def test_the_arenas_size_is_for_32_bits(tmp_path: Path) -> None:
     assert "CHAIN_ARENA_BYTES is for a 32-bit target" in done.stderr
 
 
+@needs_host_cxx
+def test_an_arena_that_is_known_in_part_must_be_given(tmp_path: Path) -> None:
+    planned = _planned(chain())
+    arena = replace(planned.arena, unknown=("operator 1 (RELU)",))
+    files = tflm_files(Export(planned.data, planned.model, arena, "reference"), "chain")
+    assert "not known: operator 1" in _text(files, "chain_arena.h")
+    assert "not known: operator 1" in _text(files, "README.md")
+    write_files(files, tmp_path)
+    call = ["c++", "-std=c++17", f"-I{HEADERS}", "-DTF_LITE_STATIC_MEMORY", "-fsyntax-only", "chain_tflm.cc"]
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, "CHAIN_ARENA_BYTES must be defined" in done.stderr) == (1, True)
+    subprocess.run([*call, "-DCHAIN_ARENA_BYTES=4096"], cwd=tmp_path, check=True)
+
+
 def test_scales_are_exact_in_the_header() -> None:
     header = _text(_files(chain()), "chain_tflm.h")
     scale = re.search(r"CHAIN_OUTPUT_0_SCALE (\S+)f\n", header)

@@ -16,6 +16,7 @@ from tinydeploy.pipeline.building import MARKER_ADDRESS
 from tinydeploy.pipeline.running import arrays_of, invoke_cycles, invoke_instructions
 from tinydeploy.pipeline.tflm import PlannedForTflm
 from tinydeploy.pipeline.tflm_library import build_hint, explain
+from tinydeploy.plan.tflm import TflmArena
 from tinydeploy.plan.tflm.arena import as_in_file
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tinydeploy.toolchain import CxxLibrary, Image
     from tinydeploy.verify import Sample
 
+_SPARE_BYTES = 4096  # of the arena, where what a kernel takes is not known
 STACK_BYTES = 4096  # TFLM's kernels and its set-up; `run` measures it
 _INTERPRETER = 0xFFFFFFFE  # written to the marker port by the generated code, where no operator runs
 _PREFIX = "tflm"  # of the image's C names: it holds one model
@@ -43,6 +45,11 @@ class TflmBuilt:
     library: CxxLibrary
     board: Board
     image: Image
+
+    @property
+    def arena_bytes(self) -> int:
+        """What TFLM is given."""
+        return arena_given(self.planned.arena)
 
     @property
     def results_bytes(self) -> int:
@@ -109,6 +116,11 @@ def _of_operators(counts: Mapping[int, int]) -> dict[int, int]:
     return {step: count for step, count in counts.items() if step < _INTERPRETER}
 
 
+def arena_given(arena: TflmArena) -> int:
+    """Exactly what TFLM needs, and more where that is known in part only."""
+    return arena.arena_bytes if not arena.unknown else 2 * arena.arena_bytes + _SPARE_BYTES
+
+
 def build_tflm(
     planned: PlannedForTflm,
     library: CxxLibrary,
@@ -139,6 +151,7 @@ def build_tflm(
             defines={
                 "TD_STEP_PORT": f"{MARKER_ADDRESS:#x}u",
                 f"{upper}_ARENA_SECTION": '__attribute__((section(".arena")))',
+                f"{upper}_ARENA_BYTES": str(arena_given(planned.arena)),
             },
             stack_bytes=STACK_BYTES if stack_bytes is None else stack_bytes,
             library=library,
@@ -177,7 +190,7 @@ def _job(built: TflmBuilt, sample: Sample) -> Job:
     base, head = elf.address_of(f"{_PREFIX}_arena"), arena.nonpersistent_bytes
     painted = [
         Painted("tensors", base, head),
-        Painted("interpreter", base + head, arena.arena_bytes - head, grows_down=True),
+        Painted("interpreter", base + head, built.arena_bytes - head, grows_down=True),
         Painted("stack", image.stack_limit, image.stack_top - image.stack_limit, grows_down=True),
     ]
     reads, at = [], elf.address_of(f"{_PREFIX}_results")

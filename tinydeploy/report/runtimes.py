@@ -32,10 +32,10 @@ class TflmFacts:
     """What the run on TFLM showed. `run` has `layers` by place in the file; its arena's watermark is what was touched.
 
     `library`: its file's name, with its hash. `kernels`: those that the arena was computed for. `arena_bytes`: what it
-    was given, and `predicted_bytes` what it was to use of it; `used_bytes`: what it says that it used.
-    `setup_instructions`: from reset to the first inference. `interpreter_instructions`: the part of an inference that
-    is no kernel's. `same_without_placement`: whether outputs that are not the reference's also come out for the file as
-    it was; None where that was not asked.
+    was given, and `predicted_bytes` what it was to use of it, without `unknown`; `used_bytes`: what it says that it
+    used. `setup_instructions`: from reset to the first inference. `interpreter_instructions`: the part of an inference
+    that is no kernel's. `same_without_placement`: whether outputs that are not the reference's also come out for the
+    file as it was; None where that was not asked.
     """
 
     run: RunFacts
@@ -44,6 +44,7 @@ class TflmFacts:
     kernels: str
     arena_bytes: int
     predicted_bytes: int
+    unknown: tuple[str, ...]
     used_bytes: int
     interpreter_instructions: int
     setup_instructions: int
@@ -151,7 +152,10 @@ def _whose(tflm: TflmFacts) -> Iterable[Line]:
 
 def _arena_lines(tflm: TflmFacts) -> Iterable[Line]:
     used, predicted = tflm.used_bytes, tflm.predicted_bytes
-    if used == predicted:
+    if tflm.unknown:
+        words = f"TFLM uses {number(used)} B of its arena (emulated); {number(predicted)} were computed without"
+        yield Line(f"{words} {', '.join(map(printable, tflm.unknown))}, whose memory is not known here")
+    elif used == predicted:
         yield Line(
             f"TFLM uses {number(used)} B of its arena (emulated), as computed for {tflm.kernels} kernels", "good"
         )
@@ -218,6 +222,7 @@ def _data(rows: Iterable[_Row], tflm: TflmFacts) -> dict[str, Any]:
             "bytes": tflm.arena_bytes,
             "used_bytes": tflm.used_bytes,
             "predicted_bytes": tflm.predicted_bytes,
+            "unknown_operators": list(tflm.unknown),
         },
         "interpreter_instructions": tflm.interpreter_instructions,
         "seconds_emulating": other.seconds_emulating,

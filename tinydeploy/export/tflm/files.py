@@ -68,7 +68,8 @@ def tflm_files(export: Export, name: str | None = None) -> Mapping[str, str | by
     """The files by relative path. `name` becomes the C prefix; without one it is made of the model's.
 
     Raises `UnsupportedModelError` for operators that TFLM has no kernel for or that the kernels refuse, or for an input
-    or output of a type that the interface cannot have, and `UsageError` for a name that is no identifier or labels that are not the classes.
+    or output of a type that the interface cannot have, and `UsageError` for a name that is no identifier or labels that
+    are not the classes.
     """
     model = export.model
     prefix = require_identifier(name) if name is not None else c_identifier(model.name)

@@ -121,6 +121,8 @@ class _Bench:
             _Trial("distributed", "sweep --dask", wheels("sweep"), _distributed),
             _Trial("gdb", "run --gdb, from your side", "apt install gdb-multiarch", _gdb),
             _Trial("tensorflow", "export of float models", wheels("export"), _tensorflow),
+            _Trial("pillow", "export: images as calibration data", wheels("export"), _pillow),
+            _Trial("onnx2tf", "export of ONNX files", wheels("onnx"), _onnx2tf),
         )
 
     @staticmethod
@@ -238,6 +240,21 @@ def _tensorflow() -> tuple[str, str]:
             continue
         return _python(package, "import tensorflow", "imported")
     raise _Absent("the package tensorflow is not installed")
+
+
+def _pillow() -> tuple[str, str]:
+    code = """
+import io
+from PIL import Image
+file = io.BytesIO()
+Image.new("RGB", (2, 2), (9, 8, 7)).save(file, "PNG")
+assert Image.open(file).getpixel((1, 1)) == (9, 8, 7), "read other than was written"
+"""
+    return _python("pillow", code, "wrote an image and read it again")
+
+
+def _onnx2tf() -> tuple[str, str]:
+    return _python("onnx2tf", "import onnx2tf", "imported")
 
 
 def _robot() -> tuple[str, str]:

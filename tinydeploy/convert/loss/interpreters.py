@@ -30,7 +30,8 @@ def litert(
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
     except ImportError as error:
         raise MissingToolError(
-            "the loss of a conversion is told by the package ai-edge-litert, which is not installed", hint=INSTALL_HINT
+            "the model is run here by the package ai-edge-litert, which is not installed",
+            hint="pip install 'tinydeploy[verify]'",
         ) from error
     try:
         interpreter = Interpreter(

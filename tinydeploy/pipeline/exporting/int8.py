@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tinydeploy.catalog import shipped_path
 from tinydeploy.convert.types import Converted, ConvertOptions, Evaluation, InputSpec, Pixels, Source
 from tinydeploy.errors import UsageError
-from tinydeploy.ir import Model
+from tinydeploy.ir import DType, Model
 from tinydeploy.operators.base import printable
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def make_int8(text: str, options: ConvertOptions, *, on_convert: Callable[[], No
 
     `on_convert` is called before a conversion, which takes long.
 
-    Raises what `find_source`, `convert` and `parse_model` raise, and `UsageError` for calibration data that a model
-    which is int8 already has no use for.
+    Raises what `find_source`, `convert` and `parse_model` raise, and `UsageError` for options of a conversion where
+    the model is int8 already.
     """
     from tinydeploy.convert.sources.find import find_source
     from tinydeploy.tflite import parse_model, read_file
@@ -47,14 +47,28 @@ def make_int8(text: str, options: ConvertOptions, *, on_convert: Callable[[], No
         converted = convert(source, options)
         file = f"{source.name}.tflite"  # what it will be written as
         return Int8Model(parse_model(converted.data, name=source.name, path=file), converted.data, source, converted)
-    if options.calibration is not None:
-        raise UsageError(
-            f"{printable(text)} is int8 already, and --calibration is for a float model",
-            hint="leave --calibration out, or give the float model that this one was made from",
-        )
     assert source.path is not None
     data = read_file(source.path)
-    return Int8Model(parse_model(data, name=source.path.stem, path=str(source.path)), data, source, None)
+    model = parse_model(data, name=source.path.stem, path=str(source.path))
+    for option in _of_a_conversion(options, model):
+        raise UsageError(
+            f"{printable(text)} is int8 already, and {option} is for a float model",
+            hint=f"leave {option} out, or give the float model that this one was made from",
+        )
+    return Int8Model(model, data, source, None)
+
+
+def _of_a_conversion(options: ConvertOptions, model: Model) -> tuple[str, ...]:
+    """The options given that would change what `model` is."""
+    floats = all(model.tensor(index).dtype is DType.FLOAT32 for index in (*model.inputs, *model.outputs))
+    wide = any(tensor.dtype is DType.INT16 for tensor in model.tensors)
+    given = {
+        "--calibration": options.calibration is not None,
+        "--io float": options.ends == "float" and not floats,
+        "--activations int16": options.activations == "int16" and not wide,
+        "--per-tensor": not options.per_channel,
+    }
+    return tuple(option for option, is_given in given.items() if is_given)
 
 
 def evaluation_set(int8: Int8Model, spec: str, pixels: Pixels | None) -> EvaluationSet:

@@ -188,6 +188,23 @@ def test_tensorflow_lite_micro_gets_a_smaller_arena(run: Run, tmp_path: Path) ->
     assert str(manifest["arena"]["bytes"]) in (tmp_path / "vww_arena.h").read_text()
 
 
+@pytest.mark.parametrize(
+    ("board", "code", "words"),
+    [  # 82,288 bytes of arena and 309,432 of model: 320 KiB and 1 MiB; 20 KiB and 128 KiB
+        ("stm32f746", 0, "the arena takes 25.1% of 320.0 KiB"),
+        ("nucleo_f103rb", 1, "the arena takes 82,288 B, and SRAM has 20,480; the model takes 309,432 B"),
+    ],
+)
+def test_what_tensorflow_lite_micro_takes_of_a_board(
+    board: str, code: int, words: str, run: Run, tmp_path: Path
+) -> None:
+    args = ("export", "vww", "--runtime", "tflm", "--no-verify", "-o", tmp_path, "--board", board, "-q")
+    found, out, err = run(*args)
+    assert (found, words in " ".join(out.split()), words in err) == (code, True, code == 1)
+    told = json.loads(run(*args, "--format", "json", "--force")[1])["tflm"]["board"]
+    assert (told["model_bytes"], bool(told["why_not"])) == ((tmp_path / "vww.tflite").stat().st_size, code == 1)
+
+
 @pytest.mark.parametrize("more, written", [((), ["MODEL_CARD.md", "net.tflite"]), (("--package", "c"), [])])
 def test_what_only_the_other_runtime_computes_is_told_by_its_layer(
     more: tuple[str, ...], written: list[str], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -152,6 +152,8 @@ def command(
     from tinydeploy.boards import find_board
     from tinydeploy.cli.planning import extras_choices, plan_choices
     from tinydeploy.convert.types import ConvertOptions
+    from tinydeploy.errors import GateError
+    from tinydeploy.operators.base import printable
     from tinydeploy.pipeline.exporting import ExportOptions, export
     from tinydeploy.pipeline.exporting.folder import write_export
     from tinydeploy.pipeline.planning import require_fit
@@ -203,6 +205,9 @@ def command(
         raise made.why_not
     if isinstance(made.facts.planned, Planned):
         require_fit(made.facts.planned, hint="`tinydeploy plan` names the tensors to blame")
+    tflm = made.facts.tflm
+    if tflm is not None and tflm.room is not None and tflm.room.why_not():
+        raise GateError(f"{printable(models[0], 200)} does not fit {tflm.room.board}: {tflm.room.why_not()}")
 
 
 def _words(ctx: click.Context) -> tuple[str, ...]:

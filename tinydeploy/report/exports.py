@@ -10,7 +10,6 @@ from typing import Any
 from tinydeploy.convert.types import Converted, Evaluation
 from tinydeploy.ir import DType, Model
 from tinydeploy.operators.base import printable
-from tinydeploy.plan.tflm import OfflinePlan, TflmArena
 from tinydeploy.report.conversions import (
     conversion_blocks,
     conversion_data,
@@ -34,7 +33,7 @@ from tinydeploy.report.document import (
 )
 from tinydeploy.report.plans import Planned, caveat_lines, memory_fact, plan_data, plan_kinds
 from tinydeploy.report.shared import PlannedTogether, together_data, together_kinds
-from tinydeploy.units import kib
+from tinydeploy.report.tflm_exports import TflmFacts, tflm_blocks, tflm_data
 
 _SHOWN_FILES = 12
 
@@ -58,20 +57,6 @@ class BoardFacts:
     correct: int | None
     instructions: int
     against: str
-
-
-@dataclass(frozen=True)
-class TflmFacts:
-    """The export for TensorFlow Lite Micro. `checked`: the interpreter on this computer that gave the same outputs for
-    `samples` samples and took `measured` non-persistent bytes, without the placement `measured_before`; empty where
-    that was not done, and `why_not` says why."""
-
-    plan: OfflinePlan
-    checked: str = ""
-    samples: int = 0
-    measured: int = 0
-    measured_before: int = 0
-    why_not: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,41 +125,8 @@ def _data(facts: ExportFacts) -> dict[str, Any]:
             "against": done.against,
         }
     if facts.tflm is not None:
-        data["tflm"] = _tflm_data(facts.tflm)
+        data["tflm"] = tflm_data(facts.tflm)
     return {**data, "files": [{"path": f.path, "bytes": f.bytes, "sha256": f.sha256} for f in facts.files]}
-
-
-def _tflm_data(tflm: TflmFacts) -> dict[str, Any]:
-    plan = tflm.plan
-    return {
-        "kernels": plan.kernels,
-        "reordered": plan.reordered,
-        "optimal": plan.proof.optimal,
-        "method": plan.proof.method,
-        "lower_bound_bytes": plan.bounds[plan.kernels],
-        "arenas": {
-            name: {"planned": _arena_data(plan.arenas[name]), "greedy": _arena_data(plan.greedy[name])}
-            for name in sorted(plan.arenas)
-        },
-        "checked": {
-            "against": tflm.checked,
-            "samples": tflm.samples,
-            "nonpersistent_bytes": tflm.measured,
-            "greedy_nonpersistent_bytes": tflm.measured_before,
-        }
-        if tflm.checked
-        else None,
-        "not_checked": tflm.why_not,
-    }
-
-
-def _arena_data(arena: TflmArena) -> dict[str, Any]:
-    return {
-        "arena_bytes": arena.arena_bytes,
-        "nonpersistent_bytes": arena.nonpersistent_bytes,
-        "persistent_bytes": arena.persistent_bytes,
-        "unknown_operators": list(arena.unknown),
-    }
 
 
 def _blocks(facts: ExportFacts) -> list[Block]:
@@ -197,7 +149,7 @@ def _blocks(facts: ExportFacts) -> list[Block]:
     if answers:
         blocks.append(Facts("", tuple(answers)))
     if facts.tflm is not None:
-        blocks += _tflm_blocks(facts.tflm)
+        blocks += tflm_blocks(facts.tflm)
     return blocks
 
 
@@ -227,44 +179,6 @@ def _on_board(done: BoardFacts) -> str:
     right = "" if done.correct is None else f"{number(done.correct)} correct ({percent(done.correct, done.samples)}), "
     same = f"{number(done.same)} of {number(done.samples)} samples bit-exact with {printable(done.against)}"
     return f"{right}{same}; at most {number(done.instructions)} instructions (emulated)"
-
-
-def _tflm_blocks(tflm: TflmFacts) -> list[Block]:
-    plan = tflm.plan
-    columns = (
-        Column("TFLM's arena, bytes"),
-        Column("activations, its own planner", True),
-        Column("with our placement", True),
-        Column("persistent", True),
-        Column("to give it", True),
-    )
-    rows = tuple(
-        (
-            f"{name} kernels",
-            number(plan.greedy[name].nonpersistent_bytes),
-            number(arena.nonpersistent_bytes),
-            number(arena.persistent_bytes),
-            number(arena.arena_bytes),
-        )
-        for name, arena in sorted(plan.arenas.items())
-    )
-    bound = plan.bounds[plan.kernels]
-    better = "= lower bound, so optimal" if plan.nonpersistent_bytes == bound else f"lower bound {number(bound)} B"
-    note = f"computed for 32-bit targets; {plan.kernels} kernels: {better}"
-    note += "; operators in another order than the file's" if plan.reordered else ""
-    blocks: list[Block] = [Table("", columns, rows, note=note)]
-    blocks += [
-        Line(f"not known, so missing in these figures: {', '.join(map(printable, arena.unknown))}", "bad")
-        for arena in (plan.arenas[plan.kernels],)
-        if arena.unknown
-    ]
-    if tflm.checked:
-        words = f"checked with {printable(tflm.checked)}: outputs of {tflm.samples} inputs identical; activations "
-        words += f"{kib(tflm.measured_before)} → {kib(tflm.measured)} ({number(tflm.measured)} B, measured)"
-        blocks.append(Line(words, "good"))
-    else:
-        blocks.append(Line(f"not checked on this computer: {printable(tflm.why_not, 300)}"))
-    return blocks
 
 
 def _file_table(facts: ExportFacts) -> Table:

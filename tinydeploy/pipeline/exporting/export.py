@@ -18,9 +18,10 @@ from tinydeploy.pipeline.options import PlanOptions
 from tinydeploy.pipeline.planning import plan_model, require_fit
 from tinydeploy.pipeline.shared import plan_together, require_fit_together
 from tinydeploy.plan.tflm import KernelSet
-from tinydeploy.report.exports import BoardFacts, ExportFacts, TflmFacts, written
+from tinydeploy.report.exports import BoardFacts, ExportFacts, written
 from tinydeploy.report.plans import Planned
 from tinydeploy.report.shared import PlannedTogether
+from tinydeploy.report.tflm_exports import TflmFacts, TflmRoom
 
 if TYPE_CHECKING:
     from tinydeploy.export.packages import Form
@@ -260,7 +261,22 @@ def _for_tflm(
         ),
         options.names[0] if options.names else None,
     )
-    return facts, files
+    return replace(facts, room=_room(placed, options)), files
+
+
+def _room(placed: PlannedForTflm, options: ExportOptions) -> TflmRoom | None:
+    """The largest piece of memory that an arena may lie in, with nothing else in it, and the flash."""
+    from tinydeploy.boards.reserve import read_regions, read_reserves, without
+    from tinydeploy.plan.regions import free_rooms
+
+    board = options.board
+    if board is None:
+        return None
+    free = without(board, read_reserves(board, options.plan.reserve))
+    found = free_rooms(free, read_regions(board, options.plan.regions), stack_bytes=0, static_bytes=0)
+    largest = max(found, key=lambda room: room.bytes)
+    arena = placed.arena.arena_bytes
+    return TflmRoom(board.id, largest.name, arena, largest.bytes, len(placed.data), board.flash.bytes)
 
 
 def _checked(int8: Int8Model, placed: PlannedForTflm) -> TflmFacts:

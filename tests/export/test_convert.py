@@ -113,6 +113,10 @@ def test_pixels_as_they_are_become_int8_by_the_range_of_the_calibration(outcomes
     assert (quantization.scale, quantization.zero_point) == (pytest.approx(1.0), -128)
 
 
+def test_pixels_are_no_surprise_to_a_network_that_scales_them(outcomes: dict[str, Outcome]) -> None:
+    assert not [told for told in converted(outcomes, "keras").warnings if "255" in told]
+
+
 def test_a_file_of_keras_2s_format_is_the_same_network(outcomes: dict[str, Outcome]) -> None:
     keras, h5 = converted(outcomes, "keras"), converted(outcomes, "h5")
     assert h5.data == keras.data

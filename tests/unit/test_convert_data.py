@@ -244,6 +244,9 @@ def test_integers_for_a_float_input_are_told(tmp_path: Path) -> None:
     assert "is float, and the data are uint8" in warned(tmp_path, values)
     assert "values up to 25" in warned(tmp_path, values.astype(np.float32))
     assert warned(tmp_path, values.astype(np.float32) / 255) == ""
+    for given in (values, values.astype(np.float32)):
+        path = str(saved(tmp_path, x=given))
+        assert load_calibration(path, (IMAGE,), most=256, scaled={"image"}).warnings == ()
 
 
 def test_uint8_data_become_what_pixels_says(tmp_path: Path) -> None:

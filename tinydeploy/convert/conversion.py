@@ -15,7 +15,7 @@ from tinydeploy.convert.data.calibration import load_calibration
 from tinydeploy.convert.data.classes import refuse_labels
 from tinydeploy.convert.data.evaluation import evaluate, load_evaluation
 from tinydeploy.convert.loss.losses import Examined, examine
-from tinydeploy.convert.network import Network
+from tinydeploy.convert.network import Network, scaled_inputs
 from tinydeploy.convert.obstacles.graph import graph_obstacles
 from tinydeploy.convert.obstacles.refusals import refuse
 from tinydeploy.convert.quantize import quantize
@@ -118,7 +118,13 @@ def _load(source: Source) -> Network:
 
 def _calibration(network: Network, options: ConvertOptions, *, needed: bool) -> Calibration | None:
     if options.calibration is not None:
-        return load_calibration(options.calibration, network.inputs, most=options.most_samples, pixels=options.pixels)
+        return load_calibration(
+            options.calibration,
+            network.inputs,
+            most=options.most_samples,
+            pixels=options.pixels,
+            scaled=scaled_inputs(network),
+        )
     if needed:
         raise UsageError("quantization needs calibration data", hint=_CALIBRATION_HINT)
     return None

@@ -20,6 +20,9 @@ from tinydeploy.operators.base import printable
 _SOURCE = re.compile(r"(\^?)([^:]*)(:\d+)?")
 """What a node of a GraphDef reads: of a node an output, or its end (`^`)."""
 
+_SCALING = ("Mul", "RealDiv", "Sub", "AddV2")
+_HANDING_ON = ("Identity", "Cast", "Reshape", "ExpandDims", "Squeeze", "Transpose", "Pad", "PadV2")
+
 
 @dataclass(frozen=True)
 class Network:
@@ -112,6 +115,24 @@ def to_float_tflite(function: Any) -> bytes:
     with refused_by_converter(function):
         data: bytes = converter(function).convert()
     return data
+
+
+def scaled_inputs(network: Network) -> frozenset[str]:
+    """The names of the inputs that the network begins with scaling, or with taking something from: those it takes as
+    they come, pixels of 0 to 255 for example."""
+    if network.function is None:
+        return frozenset()
+    return frozenset(
+        spec.name for spec, tensor in zip(network.inputs, network.function.inputs, strict=True) if _is_scaled(tensor)
+    )
+
+
+def _is_scaled(tensor: Any) -> bool:
+    for node in tensor.consumers():
+        by_constant = any(source.op.type == "Const" for source in node.inputs)
+        if (node.type in _SCALING and by_constant) or (node.type in _HANDING_ON and any(map(_is_scaled, node.outputs))):
+            return True
+    return False
 
 
 def _refuse_state(graph: Any, plain: Callable[[str], str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
 
 import numpy as np
@@ -23,8 +23,16 @@ _NAMES = ("x", "x_train", "inputs")
 _SENSIBLE = "100 to 500 samples as the device will see them are sensible"
 
 
-def load_calibration(spec: str, wanted: Sequence[InputSpec], *, most: int, pixels: Pixels | None = None) -> Calibration:
-    """At most `most` samples of what `spec` names, evenly spread over it.
+def load_calibration(
+    spec: str,
+    wanted: Sequence[InputSpec],
+    *,
+    most: int,
+    pixels: Pixels | None = None,
+    scaled: Collection[str] = (),
+) -> Calibration:
+    """At most `most` samples of what `spec` names, evenly spread over it. `scaled`: the inputs that the model itself
+    scales, of which no scaled values are expected.
 
     spec: a .npz file (arrays by the inputs' names, or arr_0, arr_1, …; for one input also `x`, `x_train`, `inputs`, or
     the only array), a .npy file, a folder of .npy files or of images, or `module:function` (see `drawn.draw`).
@@ -48,7 +56,9 @@ def load_calibration(spec: str, wanted: Sequence[InputSpec], *, most: int, pixel
         warnings.append(f"{where}: {len(chosen)} samples are few; {_SENSIBLE}")
     warnings += _repeated(where, stacks)
     for each in wanted:
-        warnings += _suspicious(where, each, stacks[each.name], data.columns[each.name])
+        if each.name not in scaled:
+            warnings += _unscaled(where, each, stacks[each.name], data.columns[each.name])
+        warnings += _suspicious(where, each, stacks[each.name])
     return Calibration(
         samples=tuple({name: stack[i : i + 1] for name, stack in stacks.items()} for i in range(len(chosen))),
         spec=spec,
@@ -103,16 +113,23 @@ def _repeated(where: str, stacks: Mapping[str, Array]) -> list[str]:
     return [f"{where}: {count - len(seen)} of {count} samples are repetitions"] if len(seen) < count else []
 
 
-def _suspicious(where: str, wanted: InputSpec, stack: Array, column: Column) -> list[str]:
+def _unscaled(where: str, wanted: InputSpec, stack: Array, column: Column) -> list[str]:
+    name = f"{where}: input '{printable(wanted.name)}'"
+    low, high = float(stack.min()), float(stack.max())
+    if not wanted.dtype.startswith("float"):
+        return []
+    if not column.dtype.startswith("float"):
+        return [f"{name} is float, and the data are {column.dtype} of {low:g}..{high:g}: are they scaled?"]
+    if low >= 0 and 128 <= high <= 255:
+        return [f"{name}: values up to {high:g}, and the model does not begin with scaling them"]
+    return []
+
+
+def _suspicious(where: str, wanted: InputSpec, stack: Array) -> list[str]:
     """What need not be wrong, and often is."""
     name = f"{where}: input '{printable(wanted.name)}'"
     found = []
     if wanted.dtype.startswith("float"):
-        low, high = float(stack.min()), float(stack.max())
-        if not column.dtype.startswith("float"):
-            found.append(f"{name} is float, and the data are {column.dtype} of {low:g}..{high:g}: are they scaled?")
-        elif low >= 0 and 128 <= high <= 255:
-            found.append(f"{name}: values up to {high:g}: right only if the model itself scales them")
         magnitudes = np.abs(stack)
         usual = float(np.quantile(magnitudes, 0.999))
         if usual and magnitudes.max() > OUTLIER_FACTOR * usual:

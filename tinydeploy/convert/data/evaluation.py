@@ -100,7 +100,10 @@ def _classes(where: str, data: Data) -> Array | None:
     if given.ndim == 2 and given.shape[1] == 1:
         given = given[:, 0]
     if len(given.shape) not in (1, 2) or len(given) != data.count:
-        raise UsageError(f"{where}: labels of shape {list(given.shape)} for {data.count} samples")
+        raise UsageError(
+            f"{where}: labels of shape {list(given.shape)} for {data.count} samples",
+            hint="a class for each sample; those of masks and the like: leave them out of the data",
+        )
     if given.ndim == 2:
         if not (np.isin(given, (0, 1)).all() and (given.sum(axis=1) == 1).all()):
             raise UsageError(f"{where}: labels of shape {list(given.shape)} are not rows with a single 1")

@@ -133,7 +133,7 @@ def layer_in(name: str, layers: Collection[str]) -> str:
         if known:
             return "/".join(known)
     if re.match(r"(Stateful)?PartitionedCall|output_\d+$", name):
-        return "the output"  # whoever computes it: a function or a Sequential has no name for it
+        return "the output"  # whoever computes it: a function has no name for it
     parts = layer_of(name.split(";")[0]).split("/")
     if "/" in name and name.split("/")[0].endswith("_1"):
         parts = [part.removesuffix("_1") for part in parts]  # as in every name of a model that was traced once more

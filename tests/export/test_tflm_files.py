@@ -237,6 +237,18 @@ def test_the_arenas_size_is_for_32_bits(tmp_path: Path) -> None:
     assert "CHAIN_ARENA_BYTES is for a 32-bit target" in done.stderr
 
 
+@needs_arm_cxx
+def test_the_arenas_size_is_for_short_enumerations(tmp_path: Path) -> None:
+    """TFLM's structures are larger with the others."""
+    write_files(_files(chain()), tmp_path)
+    call = ["arm-none-eabi-g++", "-std=c++17", "-mcpu=cortex-m7", "-mthumb", "-fsyntax-only", "chain_main.cc"]
+    subprocess.run(call, cwd=tmp_path, check=True)
+    call.append("-fno-short-enums")
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, "CHAIN_ARENA_BYTES is for short enumerations" in done.stderr) == (1, True)
+    subprocess.run([*call, "-DCHAIN_ARENA_BYTES=4096"], cwd=tmp_path, check=True)
+
+
 @needs_host_cxx
 def test_an_arena_that_is_known_in_part_must_be_given(tmp_path: Path) -> None:
     planned = _planned(chain())

@@ -19,7 +19,7 @@ from tests.support.tflm_library import CORTEX_M7, HEADERS, build_library, chain,
 from tinydeploy.boards import find_board
 from tinydeploy.cli import main
 from tinydeploy.emulate import Job, UnicornEmulator
-from tinydeploy.pipeline.tflm import PlannedForTflm, plan_for_tflm
+from tinydeploy.pipeline.tflm.placing import PlannedForTflm, plan_for_tflm
 from tinydeploy.tflite import parse_model
 from tinydeploy.toolchain import CxxLibrary, find_toolchain
 

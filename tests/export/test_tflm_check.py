@@ -20,7 +20,7 @@ from tests.support.stateful import stateful_network
 from tests.support.tflite_writer import GraphBuilder
 from tests.support.tflm_networks import NETWORKS
 from tinydeploy.errors import MismatchError, MissingToolError
-from tinydeploy.pipeline.tflm import PlannedForTflm, check_on_host, plan_for_tflm
+from tinydeploy.pipeline.tflm.placing import PlannedForTflm, check_on_host, plan_for_tflm
 from tinydeploy.plan.tflm import KernelSet
 from tinydeploy.tflite import parse_model
 from tinydeploy.tflite.rewrite import with_offline_plan

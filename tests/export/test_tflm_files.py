@@ -29,7 +29,7 @@ from tinydeploy.boards import find_board
 from tinydeploy.errors import UnsupportedModelError, UsageError
 from tinydeploy.export.tflm import Export, resolver_methods, tflm_files
 from tinydeploy.files import write_files
-from tinydeploy.pipeline.tflm import PlannedForTflm, plan_for_tflm
+from tinydeploy.pipeline.tflm.placing import PlannedForTflm, plan_for_tflm
 from tinydeploy.tflite import parse_model
 
 

@@ -112,7 +112,7 @@ def command(
     from tinydeploy.cli.planning import plan_choices
     from tinydeploy.errors import UsageError
     from tinydeploy.pipeline.planning import require_fit
-    from tinydeploy.pipeline.tflm_figures import tflm_facts
+    from tinydeploy.pipeline.tflm.figures import tflm_facts
     from tinydeploy.report.runs import run_document
     from tinydeploy.report.runtimes import with_tflm
     from tinydeploy.resources import firmware_dir

@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from tinydeploy.emulate import Emulator
     from tinydeploy.ir import Model
-    from tinydeploy.pipeline.tflm_running import TflmRan
+    from tinydeploy.pipeline.tflm.running import TflmRan
     from tinydeploy.plan.tflm import KernelSet
     from tinydeploy.report.plans import Planned
     from tinydeploy.toolchain import CxxLibrary
@@ -63,7 +63,7 @@ class TflmChoice:
 
     def library(self) -> CxxLibrary:
         """The library, looked at. Raises `MissingToolError` and `UsageError`."""
-        from tinydeploy.pipeline.tflm_library import tflm_library
+        from tinydeploy.pipeline.tflm.library import tflm_library
 
         return tflm_library(self.archive, self.includes)
 
@@ -113,8 +113,8 @@ def run_on_tflm(
     """The file `data`, `read`, on TFLM: on the board that `fitted` is for, on `samples` of the file's own inputs, to
     which `runs` are the references' answers."""
     from tinydeploy.errors import DoesNotLinkError
-    from tinydeploy.pipeline.tflm import plan_for_tflm, without_placement
-    from tinydeploy.pipeline.tflm_running import build_tflm, run_tflm
+    from tinydeploy.pipeline.tflm.placing import plan_for_tflm, without_placement
+    from tinydeploy.pipeline.tflm.running import build_tflm, run_tflm
     from tinydeploy.verify import ReferenceRun, compare
 
     library, board = tflm.library(), fitted.board

@@ -25,7 +25,7 @@ from tinydeploy.report.tflm_exports import TflmFacts, TflmRoom
 
 if TYPE_CHECKING:
     from tinydeploy.export.packages import Form
-    from tinydeploy.pipeline.tflm import PlannedForTflm
+    from tinydeploy.pipeline.tflm.placing import PlannedForTflm
 
 Runtime = Literal["tinydeploy", "tflm"]
 CARD = "MODEL_CARD.md"
@@ -239,7 +239,7 @@ def _for_tflm(
     int8: Int8Model, options: ExportOptions, stage: Callable[[str], None]
 ) -> tuple[TflmFacts, Mapping[str, str | bytes]]:
     from tinydeploy.export.tflm import Export, tflm_files
-    from tinydeploy.pipeline.tflm import plan_for_tflm
+    from tinydeploy.pipeline.tflm.placing import plan_for_tflm
 
     core = options.board.core if options.board is not None else None
     placed = plan_for_tflm(int8.data, int8.model, kernels=options.kernels, core=core)
@@ -281,7 +281,7 @@ def _room(placed: PlannedForTflm, options: ExportOptions) -> TflmRoom | None:
 
 def _checked(int8: Int8Model, placed: PlannedForTflm) -> TflmFacts:
     """Without the interpreter the files are made all the same, and the report says what was not checked."""
-    from tinydeploy.pipeline.tflm import check_on_host
+    from tinydeploy.pipeline.tflm.placing import check_on_host
     from tinydeploy.verify import random_inputs
 
     try:

@@ -14,8 +14,8 @@ from tinydeploy.files import write_files
 from tinydeploy.operators.base import printable
 from tinydeploy.pipeline.building import MARKER_ADDRESS
 from tinydeploy.pipeline.running import arrays_of, invoke_cycles, invoke_instructions
-from tinydeploy.pipeline.tflm import PlannedForTflm
-from tinydeploy.pipeline.tflm_library import build_hint, explain
+from tinydeploy.pipeline.tflm.library import build_hint, explain
+from tinydeploy.pipeline.tflm.placing import PlannedForTflm
 from tinydeploy.plan.tflm import TflmArena
 from tinydeploy.plan.tflm.arena import as_in_file
 

@@ -13,7 +13,7 @@ from tinydeploy.report.runtimes import BesideLayer, TflmFacts
 if TYPE_CHECKING:
     from tinydeploy.emulate import RunResult
     from tinydeploy.pipeline.running import Ran
-    from tinydeploy.pipeline.tflm_running import TflmRan
+    from tinydeploy.pipeline.tflm.running import TflmRan
 
 
 def tflm_facts(

@@ -3,11 +3,15 @@ have been installed."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+with contextlib.suppress(ImportError):  # before any test loads TensorFlow, behind which OR-Tools crashes
+    from ortools.sat.python import cp_model  # noqa: F401
 
 settings.register_profile(
     "default",

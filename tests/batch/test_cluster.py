@@ -106,15 +106,15 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def test_nothing_is_lost_when_a_worker_is_killed(cluster: Cluster, tmp_path: Path) -> None:
-    """1,000 models on 4 boards, planned by three workers, of which one is killed on the way."""
-    models = write_networks(tmp_path / "nets", 1000)
+    """500 models on 4 boards, planned by three workers, of which one is killed on the way."""
+    models = write_networks(tmp_path / "nets", 500)
     out, journal = tmp_path / "t.csv", tmp_path / "t.csv.journal"
     workers = [cluster.worker() for _ in range(3)]
     program = cluster.sweep(tmp_path / "nets", "-o", out, "--dask", cluster.address, "--format", "json")
     try:
         wait_for(lambda: lines_of(journal) > 300 or program.poll() is not None)
         workers[1].kill()
-        assert 300 < lines_of(journal) < 3700
+        assert 300 < lines_of(journal) < 1700
         text, err = program.communicate(timeout=600)
     finally:
         program.kill()
@@ -123,7 +123,7 @@ def test_nothing_is_lost_when_a_worker_is_killed(cluster: Cluster, tmp_path: Pat
     table = read(out)
     assert [(row["model"], row["board"]) for row in table] == [(str(m), b) for m in models for b in BOARDS]
     assert {row["status"] for row in table} <= {"ok", "does-not-fit"}
-    assert len({row["key"] for row in table}) == lines_of(journal) - 1 == 4000
+    assert len({row["key"] for row in table}) == lines_of(journal) - 1 == 2000
     for row in table[::97]:  # all boards, models far apart
         here = row_of(measure(Case(row["model"], row["board"], OPTIONS)))
         expected = {name: str(_csv_cell(cell)) for name, cell in here.items()}

@@ -25,7 +25,7 @@ from tinydeploy.tflite import parse_model
 from tinydeploy.transform import fold_pads
 
 FIRST = int(os.environ.get("TINYDEPLOY_SEED", "0")) * 1_000_000
-COUNT = int(os.environ.get("TINYDEPLOY_NETWORKS", "60"))
+COUNT = int(os.environ.get("TINYDEPLOY_NETWORKS", "40"))
 BATCH = 20
 SAMPLES = 2
 SLACK = 32  # at the arena's end: alignment, and bytes that happen to look like paint

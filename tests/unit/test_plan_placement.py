@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
@@ -100,6 +102,22 @@ def test_cp_sat_agrees_and_is_asked_only_where_nothing_is_proved() -> None:
     assert better.proof.optimal
     assert_disjoint(buffers, better)
     assert cp_sat.improve(buffers, better) is better
+
+
+def test_cp_sat_is_not_asked_where_it_would_end_the_process() -> None:
+    """OR-Tools crashes where TensorFlow was loaded first, as in a training run that plans its model."""
+    if not cp_sat.available():
+        pytest.skip("pip install 'tinydeploy[solver]'")
+    program = (
+        "import sys, types\n"
+        "sys.modules['tensorflow'] = types.ModuleType('tensorflow')\n"
+        "from tinydeploy.plan import Proof, solver\n"
+        "from tinydeploy.plan.placement import Placed\n"
+        "assert not solver.available()\n"
+        "solver.improve([], Placed((), 1, Proof(0, False, '')))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "UsageError: OR-Tools would crash in this process" in done.stderr
 
 
 def test_cp_sat_with_a_profile() -> None:

@@ -106,7 +106,7 @@ def command(
     _check_options(ctx, inputs, verify, layers)
     check_trace(trace)
     if tflm is not None:
-        _check_runtime(tflm, trace, gdb)
+        _check_runtime(tflm, trace, gdb, toolchain)
     from tinydeploy import pipeline
     from tinydeploy.boards import find_board
     from tinydeploy.cli.planning import plan_choices
@@ -239,12 +239,15 @@ def _check_options(ctx: click.Context, inputs: tuple[str, ...], verify: bool, la
         raise click.UsageError("--layers is for the comparison that --no-verify skips.", ctx)
 
 
-def _check_runtime(tflm: TflmChoice, trace: Path | None, gdb: int | None) -> None:
-    """Look at the library before any work."""
+def _check_runtime(tflm: TflmChoice, trace: Path | None, gdb: int | None, toolchain: str | None) -> None:
+    """Look at the library, and whether the compiler can link it, before any work."""
+    from tinydeploy.toolchain import find_toolchain
+
     for given, option in ((trace, "--trace"), (gdb, "--gdb")):
         if given is not None:
             raise click.UsageError(f"{option} is for one runtime, and --runtime tflm runs two.")
     tflm.library()
+    find_toolchain(toolchain).library_flags()
 
 
 def _ask_references(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from tinydeploy.errors import MissingToolError
+from tinydeploy.errors import MissingToolError, UsageError
 from tinydeploy.plan.placement import Placed
 from tinydeploy.plan.shape import Rectangle, Shape
 from tinydeploy.plan.types import Buffer, Proof
@@ -14,8 +15,14 @@ DETERMINISTIC_LIMIT = 0.5  # CP-SAT's own measure of work, alike on every machin
 
 
 def available() -> bool:
-    """Whether OR-Tools is installed."""
-    return find_spec("ortools") is not None
+    """Whether OR-Tools is installed and can be used in this process."""
+    return find_spec("ortools") is not None and not _would_crash()
+
+
+def _would_crash() -> bool:
+    """Solving ends the process (seen with OR-Tools 9.15 and TensorFlow 2.21) where TensorFlow was loaded first; the
+    other way round both work."""
+    return "tensorflow" in sys.modules and "ortools" not in sys.modules
 
 
 def improve(
@@ -31,8 +38,14 @@ def improve(
     What is optimal already comes back as it is. With `capacity` the first placement within it will do, and `start`
     comes back if it is one; as with `placement.place`, a lower bound above the capacity says that none exists.
     Each item is one rectangle (or one for each piece of its life) in the plane of time and offsets, and none may
-    overlap. `seconds` ends the search earlier. Raises `MissingToolError` without OR-Tools.
+    overlap. `seconds` ends the search earlier. Raises `MissingToolError` without OR-Tools, and `UsageError` in a
+    process that has loaded TensorFlow before it.
     """
+    if _would_crash():
+        raise UsageError(
+            "OR-Tools would crash in this process, which has loaded TensorFlow before it",
+            hint="import ortools.sat.python.cp_model before tensorflow, or use the solver 'builtin'",
+        )
     if not available():
         raise MissingToolError(
             "the solver 'cp-sat' needs OR-Tools, which is not installed", hint="pip install 'tinydeploy[solver]'"

@@ -101,6 +101,10 @@ class Toolchain(Protocol):
         """The compiler's name and version, one line."""
         ...
 
+    def library_flags(self) -> Sequence[str]:
+        """How to link with a library in C++, behind its name; raises `MissingToolError` for a compiler that cannot."""
+        ...
+
     def build(
         self,
         sources: Sequence[Path],

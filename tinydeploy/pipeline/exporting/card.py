@@ -42,8 +42,7 @@ def library_card(
         built, ran = (answers.ran.built, answers.ran) if answers is not None else (None, None)
         facts = replace(facts, figures=figures_of(planned, built, ran), plan=(*_plan(planned), *_shared(together)))
     if answers is not None:
-        tools = {"toolchain": answers.ran.built.image.toolchain, "emulator": answers.emulator}
-        facts = replace(facts, tools=tools, remarks=(_answered(answers),))
+        facts = replace(facts, tools=answers.tools, remarks=(_answered(answers),))
     return model_card(facts)
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 from tinydeploy.boards import Board
 from tinydeploy.codegen import Extras
 from tinydeploy.convert.types import ConvertOptions, EvaluationSet
-from tinydeploy.errors import MissingToolError, UnsupportedModelError, UsageError
+from tinydeploy.errors import UnsupportedModelError, UsageError
 from tinydeploy.operators.base import printable
+from tinydeploy.pipeline.exporting.for_tflm import for_tflm
 from tinydeploy.pipeline.exporting.int8 import Int8Model, evaluate_int8, evaluation_set, make_int8
 from tinydeploy.pipeline.exporting.library import identified, package_library
 from tinydeploy.pipeline.exporting.on_board import OnBoard, answer_on_board
@@ -21,15 +22,13 @@ from tinydeploy.plan.tflm import KernelSet
 from tinydeploy.report.exports import BoardFacts, ExportFacts, written
 from tinydeploy.report.plans import Planned
 from tinydeploy.report.shared import PlannedTogether
-from tinydeploy.report.tflm_exports import TflmFacts, TflmRoom
+from tinydeploy.report.tflm_exports import TflmFacts
 
 if TYPE_CHECKING:
     from tinydeploy.export.packages import Form
-    from tinydeploy.pipeline.tflm.placing import PlannedForTflm
 
 Runtime = Literal["tinydeploy", "tflm"]
 CARD = "MODEL_CARD.md"
-_CHECKED_SAMPLES = 3  # on TensorFlow Lite Micro on this computer
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def export(
     tflm = None
     if options.runtime == "tflm":
         stage("placing tensors for TensorFlow Lite Micro")
-        tflm, made = _for_tflm(model, options, stage)
+        tflm, made = for_tflm(model, options, stage)
         files |= made
     elif options.forms:
         stage("writing the library")
@@ -105,7 +104,7 @@ def export(
         on_board=_board_facts(answers),
         tflm=tflm,
     )
-    return Exported(files, replace(facts, files=written(files)), _tools(answers), why_not)
+    return Exported(files, replace(facts, files=written(files)), answers.tools if answers is not None else {}, why_not)
 
 
 def _check_usage(models: int, options: ExportOptions) -> None:
@@ -216,12 +215,6 @@ def _board_facts(answers: OnBoard | None) -> BoardFacts | None:
     return BoardFacts(answers.samples, answers.same, answers.correct, answers.ran.instructions, answers.against)
 
 
-def _tools(answers: OnBoard | None) -> dict[str, str]:
-    if answers is None:
-        return {}
-    return {"toolchain": answers.ran.built.image.toolchain, "emulator": answers.emulator}
-
-
 def _package(
     planned: Planned | PlannedTogether | None, found: Sequence[Int8Model], options: ExportOptions
 ) -> Mapping[str, str]:
@@ -233,61 +226,3 @@ def _package(
     extras = [identified(each, int8) for each, int8 in zip(options.extras, found, strict=True)]
     name = options.names[0] if options.names else None
     return package_library(planned, options.forms, extras, name=name, version=options.version)[1]
-
-
-def _for_tflm(
-    int8: Int8Model, options: ExportOptions, stage: Callable[[str], None]
-) -> tuple[TflmFacts, Mapping[str, str | bytes]]:
-    from tinydeploy.export.tflm import Export, tflm_files
-    from tinydeploy.pipeline.tflm.placing import plan_for_tflm
-
-    core = options.board.core if options.board is not None else None
-    placed = plan_for_tflm(int8.data, int8.model, kernels=options.kernels, core=core)
-    facts = TflmFacts(placed.plan, why_not="--no-verify")
-    if options.verify:
-        stage("checking on TensorFlow Lite Micro")
-        facts = _checked(int8, placed)
-    files = tflm_files(
-        Export(
-            data=placed.data,
-            model=placed.model,
-            arena=placed.arena,
-            kernels=options.kernels,
-            board=options.board,
-            greedy=placed.plan.greedy[options.kernels],
-            original_sha256=int8.model.sha256,
-            tools=int8.converted.tools if int8.converted is not None else None,
-            extras=options.extras[0],
-        ),
-        options.names[0] if options.names else None,
-    )
-    return replace(facts, room=_room(placed, options)), files
-
-
-def _room(placed: PlannedForTflm, options: ExportOptions) -> TflmRoom | None:
-    """The largest piece of memory that an arena may lie in, with nothing else in it, and the flash."""
-    from tinydeploy.boards.reserve import read_regions, read_reserves, without
-    from tinydeploy.plan.regions import free_rooms
-
-    board = options.board
-    if board is None:
-        return None
-    free = without(board, read_reserves(board, options.plan.reserve))
-    found = free_rooms(free, read_regions(board, options.plan.regions), stack_bytes=0, static_bytes=0)
-    largest = max(found, key=lambda room: room.bytes)
-    arena = placed.arena.arena_bytes
-    return TflmRoom(board.id, largest.name, arena, largest.bytes, len(placed.data), board.flash.bytes)
-
-
-def _checked(int8: Int8Model, placed: PlannedForTflm) -> TflmFacts:
-    """Without the interpreter the files are made all the same, and the report says what was not checked."""
-    from tinydeploy.pipeline.tflm.placing import check_on_host
-    from tinydeploy.verify import random_inputs
-
-    try:
-        done = check_on_host(int8.data, placed, random_inputs(int8.model, 0, _CHECKED_SAMPLES))
-    except MissingToolError as error:
-        return TflmFacts(placed.plan, why_not=f"{error.message} ({error.hint})")
-    return TflmFacts(
-        placed.plan, done.against, done.samples, done.nonpersistent_bytes, done.original_nonpersistent_bytes
-    )

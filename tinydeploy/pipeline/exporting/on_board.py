@@ -31,6 +31,11 @@ class OnBoard:
     against: str
     emulator: str
 
+    @property
+    def tools(self) -> dict[str, str]:
+        """Names and versions of what built the image and ran it."""
+        return {"toolchain": self.ran.built.image.toolchain, "emulator": self.emulator}
+
 
 def answer_on_board(planned: Planned, int8: Int8Model, data: EvaluationSet, *, toolchain: str | None = None) -> OnBoard:
     """Run the evaluation data on the emulated board, and on TensorFlow Lite Micro on this computer.
